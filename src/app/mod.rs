@@ -1,0 +1,3 @@
+//! Use cases over ports: one async function a file.
+
+pub mod ports;

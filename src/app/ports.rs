@@ -1,0 +1,53 @@
+//! The ports: all that a use case may ask of the world. Natively they are in memory, on wasm32
+//! the edge implements them.
+
+use crate::{
+    audit::Event,
+    http::message::{HttpRequest, HttpResponse, TransportError},
+    session::{Command, Reply, SessionKey},
+    time::Timestamp,
+};
+
+/// Sends a request to the provider: no redirect followed, body and time bounded as it says.
+#[expect(async_fn_in_trait, reason = "one thread on wasm32: a Send bound would only be in the way")]
+pub trait HttpClient {
+    /// Sends `request`; any status is an `Ok`.
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
+}
+
+/// Asks a session's object.
+#[expect(async_fn_in_trait, reason = "one thread on wasm32: a Send bound would only be in the way")]
+pub trait SessionStore {
+    /// Delivers `command` to the object that `key` names.
+    async fn ask(&self, key: &SessionKey, command: Command) -> Result<Reply, StoreError>;
+}
+
+/// The store didn't answer: an overloaded or restarting object, a lost connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session store did not answer")]
+pub struct StoreError;
+
+/// The clock.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// Randomness of cryptographic quality.
+pub trait Entropy {
+    /// Fills `bytes`.
+    fn fill(&self, bytes: &mut [u8]);
+
+    /// `N` fresh bytes.
+    fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes);
+        bytes
+    }
+}
+
+/// Where audit events go: the only thing that is logged.
+pub trait AuditLog {
+    /// Writes one event.
+    fn record(&self, event: Event);
+}

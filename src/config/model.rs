@@ -1,0 +1,234 @@
+//! The configuration as the rest of Tokenkeep sees it: every invariant holds.
+//!
+//! Only [`super::parse`] makes one; whoever has a [`Config`] has a checked one.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{http::Method, secret::Secret, session::KeyRing};
+
+/// All of it, secrets included.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The origins that the Worker answers on, exact; never empty. All share one SPA.
+    pub origins: Vec<Origin>,
+    /// Where our endpoints are: `/auth` by default; begins with `/`, doesn't end with one.
+    pub base_path: String,
+    /// The provider and our registration there.
+    pub provider: ProviderConfig,
+    /// A session's limits and keys.
+    pub session: SessionConfig,
+    /// The routes to APIs; the first whose path matches is the one.
+    pub routes: Vec<Route>,
+    /// Which layers CSRF demands.
+    pub csrf: CsrfPolicy,
+    /// Where `logged-out` sends the browser: a path of ours, `/` by default.
+    pub post_logout_target: String,
+    /// http on exact loopback is allowed: `dangerously_allow_loopback_http`.
+    pub allow_loopback_http: bool,
+    /// Where objects may live.
+    pub jurisdiction: Option<Jurisdiction>,
+    /// Whether `sub` itself is logged, beside its keyed hash.
+    pub log_subject: bool,
+}
+
+/// An origin of ours, serialized as RFC 6454 §6.2 has it: `https://app.example.com`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The whole origin, byte for byte what a browser sends in `Origin`.
+    pub serialized: String,
+    /// `host` or `host:port`, as in `Host`.
+    pub authority: String,
+    /// http on loopback: no prefix, no `Secure`.
+    pub is_loopback_http: bool,
+    /// The port, given or default.
+    pub port: u16,
+}
+
+/// The provider and our registration there.
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// The issuer identifier, byte for byte (a trailing slash is part of it).
+    pub issuer: String,
+    /// `client_id`.
+    pub client_id: String,
+    /// How we authenticate, with the secret that it needs.
+    pub client_auth: ClientAuth,
+    /// Scopes of the authorization request; always has `openid`.
+    pub scopes: Vec<String>,
+    /// Extra authorization parameters; none of ours among them.
+    pub authorization_params: BTreeMap<String, String>,
+    /// Query parameters of `login` that are handed on, beyond those of OpenID Connect.
+    pub login_params: Vec<String>,
+    /// `response_mode`.
+    pub response_mode: ResponseMode,
+    /// `id_token_signed_response_alg` of the registration: the one algorithm that is accepted.
+    pub id_token_alg: SigningAlg,
+    /// Whether UserInfo is asked, once a login.
+    pub userinfo: bool,
+    /// Whether the ID token goes along to the end-session endpoint.
+    pub id_token_hint: bool,
+    /// Whether refresh responses bring a new refresh token is the provider's choice; this is
+    /// the operator's word for it, which only KV needs.
+    pub rotates_refresh_tokens: Option<bool>,
+    /// http is allowed for this issuer (exact loopback under the switch).
+    pub allow_http: bool,
+}
+
+/// How we authenticate at the provider (RFC 6749 §2.3.1, OpenID Connect Core §9).
+/// `private_key_jwt` will be a variant here.
+#[derive(Clone, Debug)]
+pub enum ClientAuth {
+    /// `client_secret_basic`, credentials form-encoded as the RFC has it.
+    ClientSecretBasic(Secret<String>),
+    /// `client_secret_basic` for providers that want the credentials as they are.
+    ClientSecretBasicUnencoded(Secret<String>),
+    /// `client_secret_post`.
+    ClientSecretPost(Secret<String>),
+}
+
+/// `response_mode` of the authorization request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponseMode {
+    /// Parameters in the query of a GET.
+    #[default]
+    Query,
+    /// Parameters in the form of a cross-site POST (OAuth 2.0 Form Post Response Mode).
+    FormPost,
+}
+
+/// A JWS algorithm that we accept (RFC 7518 §3.1, RFC 8037).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SigningAlg {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    #[default]
+    RS256,
+    /// RSASSA-PSS with SHA-256.
+    PS256,
+    /// ECDSA on P-256 with SHA-256.
+    ES256,
+    /// Ed25519.
+    EdDSA,
+}
+
+/// A session's limits and keys.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// How long a session lives without a call.
+    pub idle: Duration,
+    /// How long it lives at all.
+    pub absolute: Duration,
+    /// How long a warm grant may be used; zero is off; at most 60 s.
+    pub cache: Duration,
+    /// How long a failed revocation is retried; zero is off; at most 60 minutes.
+    pub revocation_ticket: Duration,
+    /// `SESSION_KEYS` and `NAME_KEY`.
+    pub keys: KeyRing,
+}
+
+/// Which layers CSRF demands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CsrfPolicy {
+    /// Fetch Metadata, else Origin, else the header (design §5).
+    #[default]
+    FetchMetadata,
+    /// The same and the header `X-Tokenkeep: 1` always.
+    Header,
+}
+
+/// Where objects may live (a Durable Object jurisdiction).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Jurisdiction {
+    /// The European Union.
+    Eu,
+    /// FedRAMP.
+    Fedramp,
+}
+
+impl Jurisdiction {
+    /// The platform's word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Eu => "eu",
+            Self::Fedramp => "fedramp",
+        }
+    }
+}
+
+/// A route from a path of ours to an API.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// What it matches.
+    pub path: RoutePath,
+    /// Where it goes.
+    pub upstream: Upstream,
+    /// Whether a session is needed.
+    pub session: SessionRequirement,
+    /// What happens to documents, frames and service workers.
+    pub navigation: Navigation,
+    /// `resource` and scope of the token that is attached.
+    pub token: crate::session::TokenKey,
+    /// The methods that pass; OPTIONS preflights never do.
+    pub methods: Vec<Method>,
+    /// Whether the route's own prefix is cut off before the path is added to the upstream's.
+    pub strip_prefix: bool,
+    /// Whether calls that aren't idempotent are tried again after the API's 401 as well.
+    pub retry_after_401: bool,
+}
+
+/// A route's path: `/api/orders` is that path alone, `/api/*` is `/api` and all below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoutePath {
+    /// This path alone.
+    Exact(String),
+    /// This path (no trailing slash; empty for `/*`) and all below it.
+    Prefix(String),
+}
+
+/// Where a route goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// An https URL (http on loopback under the switch): origin and a path without a trailing
+    /// slash, both in canonical form.
+    Url {
+        /// Scheme, host and port.
+        origin: String,
+        /// Begins with `/` or is empty.
+        path: String,
+    },
+    /// A service binding of the Worker; the path starts at its root.
+    Service {
+        /// The binding's name.
+        binding: String,
+    },
+}
+
+/// Whether a route needs a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionRequirement {
+    /// No session: 401.
+    #[default]
+    Required,
+    /// No session, or a layer of CSRF missing: the call goes on bare.
+    Optional,
+    /// Always bare; the cookie isn't read.
+    Anonymous,
+}
+
+/// What happens when a document asks for an API's path (design §3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Navigation {
+    /// 403.
+    #[default]
+    Refuse,
+    /// Same-origin, as a download.
+    Download,
+    /// A page of the API's.
+    Page,
+}
