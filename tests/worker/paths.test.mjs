@@ -129,20 +129,22 @@ test("the decision is the same for every method that passes", async () => {
   assert.deepEqual(wrong, []);
 });
 
-test("the shared corpus, where there is one: decision and path sent agree on every line", async (t) => {
-  const file = `${ROOT}tests/corpus/paths.json`;
-  if (!existsSync(file)) return t.skip("tests/corpus/paths.json is not there");
-  const corpus = JSON.parse(readFileSync(file, "utf8"));
-  const lines = (Array.isArray(corpus) ? corpus : Object.values(corpus).flat()).map((line) => (typeof line === "string" ? line : (line.path ?? line.target ?? line.raw)));
-  assert.ok(lines.length > 20);
-  const wrong = [];
-  for (const target of lines) {
-    if (typeof target !== "string" || !target.startsWith("/") || /[\r\n]/.test(target)) continue;
-    const found = judge(target, await ask("GET", target));
-    if (!["refused", "secured", "open", "elsewhere"].includes(found)) wrong.push({ target, found });
-  }
-  assert.deepEqual(wrong, []);
-});
+// The corpus that the native tests read too.
+const SHARED = `${ROOT}tests/corpus/paths.json`;
+if (existsSync(SHARED)) {
+  test("the shared corpus: decision and path sent agree on every line", async () => {
+    const corpus = JSON.parse(readFileSync(SHARED, "utf8"));
+    const lines = (Array.isArray(corpus) ? corpus : Object.values(corpus).flat()).map((line) => (typeof line === "string" ? line : (line.path ?? line.target ?? line.raw)));
+    assert.ok(lines.length > 20);
+    const wrong = [];
+    for (const target of lines) {
+      if (typeof target !== "string" || !target.startsWith("/") || /[\r\n]/.test(target)) continue;
+      const found = judge(target, await ask("GET", target));
+      if (!["refused", "secured", "open", "elsewhere"].includes(found)) wrong.push({ target, found });
+    }
+    assert.deepEqual(wrong, []);
+  });
+}
 
 test("targets that aren't paths: absolute form, asterisk, authority", async () => {
   for (const target of ["http://evil.example/api/x", "https://evil.example/api/x", "http://169.254.169.254/", "http://169.254.169.254/api/latest", "*", "evil.example:443", "api/x", "?x", "http://localhost@evil.example/api/x"]) {
