@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::context::{Context, Ports};
 use crate::{
     audit::{Event, ProviderStep},
-    oauth::Metadata,
+    oauth::{Metadata, MetadataError},
     time::Timestamp,
 };
 
@@ -96,6 +96,18 @@ async fn fetch<P: Ports>(ctx: &Context<'_, P>) -> Result<Metadata, Event> {
         Err(error) => return Err(trouble(super::exchange::transport_kind(error), None)),
     };
     let status = response.status;
-    Metadata::parse(provider, response)
-        .map_err(|error| trouble(super::exchange::metadata_kind(&error), Some(status)))
+    Metadata::parse(provider, response).map_err(|error| trouble(kind(error), Some(status)))
+}
+
+/// The log's word for what is wrong with a document.
+const fn kind(error: MetadataError) -> &'static str {
+    match error {
+        MetadataError::Status(_) => "status",
+        MetadataError::NotAnObject => "not_an_object",
+        MetadataError::IssuerMismatch => "issuer_mismatch",
+        MetadataError::EndpointMissing(_) => "endpoint_missing",
+        MetadataError::EndpointForbidden(_) => "endpoint_forbidden",
+        MetadataError::NoS256 => "no_s256",
+        MetadataError::SigningAlg => "signing_alg",
+    }
 }
