@@ -1,0 +1,188 @@
+//! The code exchange, in the new session's object: code → tokens → checked ID token → who it is
+//! (OpenID Connect Core 3.1.3). Nothing that the token endpoint answered is used before the ID
+//! token has passed every check (RFC 9700 §4.5.3.2).
+
+use super::{
+    context::{ObjectContext, ObjectPorts},
+    keys,
+};
+use crate::{
+    audit::{Event, ProviderStep},
+    http::message::TransportError,
+    jose::{
+        IdTokenError,
+        id_token::{IdTokenExpectations, Nonce, UntrustedIdToken, VerifiedIdToken},
+    },
+    oauth::{
+        TokenError, TokenResponse, UserInfoError,
+        token::{self, exchange_request},
+        userinfo,
+    },
+    secret::Secret,
+    session::{Identity, Login, LoginFailure, NewSession, Transaction},
+};
+
+/// Exchanges the code once, verifies the ID token, and asks UserInfo where that is configured.
+///
+/// # Errors
+///
+/// [`LoginFailure`]; what exactly was wrong is in the log.
+pub async fn login<P: ObjectPorts>(
+    ctx: &ObjectContext<'_, P>,
+    login: &Login,
+) -> Result<NewSession, LoginFailure> {
+    let transaction = &login.transaction;
+    if transaction.is_expired(ctx.ports.now()) {
+        return Err(LoginFailure::Expired);
+    }
+    let response = exchange(ctx, login).await?;
+    let Some(id_token) = &response.id_token else {
+        return Err(refused(ctx, "id_token_missing"));
+    };
+    let identity = verify(ctx, login, id_token, &response.access_token).await?;
+    let identity = with_userinfo(ctx, login, &response, identity).await?;
+    Ok(NewSession { response, identity })
+}
+
+async fn exchange<P: ObjectPorts>(
+    ctx: &ObjectContext<'_, P>,
+    login: &Login,
+) -> Result<TokenResponse, LoginFailure> {
+    let request = exchange_request(
+        &ctx.config.provider,
+        &login.metadata.token_endpoint,
+        &login.code,
+        &login.transaction.redirect_uri,
+        &login.transaction.verifier,
+        &login.token,
+    );
+    let response = ctx.ports.send(request).await.map_err(|error| {
+        trouble(ctx, ProviderStep::CodeExchange, transport_kind(error), None);
+        LoginFailure::ProviderUnavailable
+    })?;
+    let status = response.status;
+    token::parse(response).map_err(|error| {
+        trouble(ctx, ProviderStep::CodeExchange, token_kind(error), Some(status));
+        match error {
+            TokenError::InvalidGrant | TokenError::Refused => LoginFailure::CodeRefused,
+            TokenError::ClientRefused => LoginFailure::ProviderRefusesClient,
+            TokenError::Overloaded | TokenError::Unusable => LoginFailure::ProviderUnavailable,
+        }
+    })
+}
+
+/// OpenID Connect Core 3.1.3.7, with one search for a key that we haven't seen yet.
+async fn verify<P: ObjectPorts>(
+    ctx: &ObjectContext<'_, P>,
+    login: &Login,
+    id_token: &Secret<String>,
+    access_token: &Secret<String>,
+) -> Result<Identity, LoginFailure> {
+    let jwks_uri = &login.metadata.jwks_uri;
+    let token = UntrustedIdToken::parse(id_token).map_err(|error| refused(ctx, error.kind()))?;
+    let set =
+        keys::keys(ctx, jwks_uri).await.map_err(|_error| LoginFailure::ProviderUnavailable)?;
+    let expectations = expectations(ctx, &login.transaction, access_token);
+    let mut verified = token.verify(&set, &expectations, ctx.ports.now());
+    if matches!(verified, Err(IdTokenError::UnknownKey)) {
+        if let Some(set) = keys::search(ctx, jwks_uri).await {
+            verified = token.verify(&set, &expectations, ctx.ports.now());
+        }
+    }
+    verified.map(VerifiedIdToken::identity).map(Identity::from).map_err(|error| refused(ctx, error.kind()))
+}
+
+fn expectations<'a, P>(
+    ctx: &'a ObjectContext<'_, P>,
+    transaction: &'a Transaction,
+    access_token: &'a Secret<String>,
+) -> IdTokenExpectations<'a> {
+    IdTokenExpectations {
+        // The one that the browser was sent to, not the one that is configured by now.
+        issuer: &transaction.issuer,
+        client_id: &ctx.config.provider.client_id,
+        alg: ctx.config.provider.id_token_alg,
+        nonce: Nonce::Must(transaction.nonce.expose()),
+        max_age: transaction.max_age,
+        acr_values: transaction.acr_values.as_deref(),
+        access_token: Some(access_token),
+    }
+}
+
+/// Adds the claims of UserInfo (OpenID Connect Core 5.3), asked once a login where configured.
+/// Its `sub` must be the ID token's (5.3.2): else nobody is logged in.
+async fn with_userinfo<P: ObjectPorts>(
+    ctx: &ObjectContext<'_, P>,
+    login: &Login,
+    response: &TokenResponse,
+    mut identity: Identity,
+) -> Result<Identity, LoginFailure> {
+    if !ctx.config.provider.userinfo {
+        return Ok(identity);
+    }
+    let Some(endpoint) = &login.metadata.userinfo_endpoint else {
+        trouble(ctx, ProviderStep::UserInfo, "no_endpoint", None);
+        return Err(LoginFailure::ProviderUnavailable);
+    };
+    let request = userinfo::request(endpoint, &response.access_token);
+    let answer = ctx.ports.send(request).await.map_err(|error| {
+        trouble(ctx, ProviderStep::UserInfo, transport_kind(error), None);
+        LoginFailure::ProviderUnavailable
+    })?;
+    let status = answer.status;
+    let claims = userinfo::parse(answer, &identity.subject).map_err(|error| match error {
+        UserInfoError::SubjectMismatch => refused(ctx, "userinfo_subject_mismatch"),
+        UserInfoError::SubjectMissing => refused(ctx, "userinfo_subject_missing"),
+        UserInfoError::Status(_) => {
+            trouble(ctx, ProviderStep::UserInfo, "status", Some(status));
+            LoginFailure::ProviderUnavailable
+        }
+        UserInfoError::Signed => {
+            trouble(ctx, ProviderStep::UserInfo, "signed_response", Some(status));
+            LoginFailure::ProviderUnavailable
+        }
+        UserInfoError::NotAnObject => {
+            trouble(ctx, ProviderStep::UserInfo, "not_an_object", Some(status));
+            LoginFailure::ProviderUnavailable
+        }
+    })?;
+    for (name, value) in claims {
+        // What was signed stands; UserInfo adds to it.
+        identity.claims.entry(name).or_insert(value);
+    }
+    Ok(identity)
+}
+
+fn refused<P: ObjectPorts>(ctx: &ObjectContext<'_, P>, check: &'static str) -> LoginFailure {
+    ctx.ports.record(Event::IdentityRefused { session: ctx.session.clone(), check });
+    LoginFailure::IdentityRefused
+}
+
+pub(crate) fn trouble<P: ObjectPorts>(
+    ctx: &ObjectContext<'_, P>,
+    step: ProviderStep,
+    trouble: &'static str,
+    status: Option<u16>,
+) {
+    ctx.ports.record(Event::ProviderTrouble { step, trouble, status });
+}
+
+/// The log's word for a transport error.
+pub(crate) const fn transport_kind(error: TransportError) -> &'static str {
+    match error {
+        TransportError::Unreachable => "unreachable",
+        TransportError::TimedOut => "timed_out",
+        TransportError::TooLarge => "too_large",
+    }
+}
+
+/// The log's word for a token endpoint's refusal.
+pub(crate) const fn token_kind(error: TokenError) -> &'static str {
+    match error {
+        TokenError::InvalidGrant => "invalid_grant",
+        TokenError::Refused => "refused",
+        TokenError::ClientRefused => "client_refused",
+        TokenError::Overloaded => "overloaded",
+        TokenError::Unusable => "unusable_answer",
+    }
+}
