@@ -233,7 +233,6 @@ fn reply_text(reply: &Reply) -> String {
     serde_json::to_string(reply).unwrap_or_else(|_| "\"broken\"".to_owned())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
 fn date(at: Timestamp) -> js_sys::Date {
     js_sys::Date::new(&JsValue::from_f64(at.as_millis() as f64))
 }
