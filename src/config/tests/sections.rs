@@ -261,6 +261,11 @@ fn an_issuer_is_kept_byte_for_byte() {
         "https://id.example.com/\n",
         "https://id.example.com\\a",
         "http://127.0.0.1.evil.example",
+        "http://127.1",
+        "http://LOCALHOST:9000",
+        "https://id.exam\tple.com",
+        "https://bücher.example",
+        "https:///id.example.com",
     ] {
         let patch = json!({ "provider": { "issuer": issuer } });
         assert_eq!(keys(&with(&patch)), ["provider.issuer"], "{issuer}");
