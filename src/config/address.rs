@@ -44,10 +44,6 @@ impl<'a> WebUrl<'a> {
         if authority.contains('@') {
             return Err("a URL without user information");
         }
-        // With an empty authority the parser would take the host from the path.
-        if authority.is_empty() {
-            return Err(SHAPE);
-        }
         let url = Url::parse(text).map_err(|_| SHAPE)?;
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(SHAPE);
@@ -55,7 +51,8 @@ impl<'a> WebUrl<'a> {
         if matches!(host, Host::Domain(domain) if !is_host_name(domain)) {
             return Err("a URL with a whole host name (no wildcard, no trailing dot)");
         }
-        // Dot segments, and characters that would be sent percent-encoded.
+        // Dot segments, characters that would be sent percent-encoded, and `https:///host`, where
+        // the parser takes the host from the path.
         if url.path() != path && !(path.is_empty() && url.path() == "/") {
             return Err("a URL whose path is in canonical form");
         }

@@ -282,9 +282,9 @@ fn read_scope(table: &mut Table<'_>, faults: &mut Faults) -> Option<String> {
 fn refuse_unreachable(drafts: &[Draft<'_>], faults: &mut Faults) {
     for (index, later) in drafts.iter().enumerate() {
         let Some(path) = &later.path else { continue };
-        let earlier = drafts.iter().take(index);
-        let covering = earlier.filter(|e| e.path.as_ref().is_some_and(|p| covers(p, path))).next();
-        if let Some(covering) = covering {
+        let is_covering =
+            |earlier: &&Draft<'_>| earlier.path.as_ref().is_some_and(|wide| covers(wide, path));
+        if let Some(covering) = drafts.iter().take(index).find(is_covering) {
             let (RoutePath::Prefix(shown) | RoutePath::Exact(shown)) = path;
             faults.add(
                 format!("{}.path", later.field.key),
