@@ -48,18 +48,16 @@ pub(super) async fn handle<P: Ports>(
     origin: &Origin,
     body: Option<&str>,
 ) -> Answer {
-    if head.known.early_data == Some("1") {
-        // Early data can be replayed (RFC 8470); the browser sends it again by itself.
-        return answer::problem(ctx, ProblemCode::EarlyData);
-    }
     let parameters = match response_parameters(ctx, head, body) {
         Ok(parameters) => parameters,
         Err(failure) => return answer::error_page(ctx, origin, failure.code, failure.detail),
     };
-    let cookie = parameters.state().and_then(|state| cookies::find_transaction(head, origin, state));
-    let found = cookie.and_then(|(name, value)| {
-        let transaction = ctx.config.session.keys.open_transaction(value, name)?;
-        Some((name, transaction))
+    let cookie = parameters
+        .state()
+        .and_then(|state| cookies::transaction(head.known.cookie, origin, state));
+    let found = cookie.and_then(|cookie| {
+        let transaction = ctx.config.session.keys.open_transaction(cookie.value, cookie.name)?;
+        Some((cookie.name, transaction))
     });
     let Some((name, transaction)) = found else {
         // Another browser's, a replayed one, or one that we never began: nothing is touched.
