@@ -31,21 +31,32 @@ async function call(path, init) {
 
 let signedIn = false;
 
-async function refresh({ touch = true } = {}) {
+async function refresh() {
   try {
-    const session = await call(touch ? "/auth/session" : "/auth/session?touch=false");
-    const was = signedIn;
+    const session = await call("/auth/session");
     signedIn = session.authenticated === true;
     if (signedIn) {
       showPerson(session);
       await showOrders();
     } else {
-      showSignedOut(was ? "You were signed out in another tab, or your session has ended." : "");
+      showSignedOut("");
     }
   } catch (error) {
     fail(error);
   }
   await prove();
+}
+
+/** Back from another tab: somebody may have signed in or out there. Looking doesn't count as use. */
+async function lookAgain() {
+  try {
+    const { authenticated } = await call("/auth/session?touch=false");
+    if (signedIn && !authenticated) showSignedOut("You were signed out in another tab, or your session has ended.");
+    else if (!signedIn && authenticated) return await refresh();
+  } catch (error) {
+    fail(error);
+  }
+  return prove({ ask: false });
 }
 
 function showPerson({ user = {}, expires_at: expiresAt }) {
@@ -119,15 +130,17 @@ $("sign-out").addEventListener("click", async () => {
 
 $("again").addEventListener("click", () => prove());
 
-// Back from another tab: what was done there shows here, without counting as use.
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible") refresh({ touch: false });
+  if (document.visibilityState === "visible") lookAgain();
+});
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) lookAgain();
 });
 
 /** The panel: what the thief has, beside what the API says it received. */
-async function prove() {
+async function prove({ ask = true } = {}) {
   let received;
-  if (signedIn) {
+  if (signedIn && ask) {
     try {
       received = await call("/api/whoami");
     } catch (error) {
