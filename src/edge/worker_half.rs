@@ -9,7 +9,10 @@
 //! A plan is lines of text, the first its kind: `A` answer, `E` endpoint, `F` forward, `H` the
 //! response that was held, `K` ask, `R` relay, `S` static files.
 
+#![expect(unreachable_pub, reason = "what is exported is reached by the entry, from JavaScript")]
+
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     rc::Rc,
 };
@@ -315,8 +318,9 @@ fn decide_again<'c, 'h>(
 fn answered(answer: &Answer) -> String {
     if matches!(answer.status, 403 | 421 | 500..) {
         let code = answer.headers.iter().find(|(name, _)| *name == "tokenkeep-error");
-        if let Some(code) = code.and_then(|(_, code)| ProblemCode::find(code)) {
-            Platform.record(Event::CallRefused { code: code.as_str() });
+        // Our codes are constants; what isn't one is nothing of ours to log.
+        if let Some((_, Cow::Borrowed(code))) = code {
+            Platform.record(Event::CallRefused { code });
         }
     }
     format!("A\n{}", answer_text(answer))
