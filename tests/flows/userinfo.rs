@@ -63,7 +63,7 @@ fn an_id_token_that_fails_a_check_logs_nobody_in_and_the_log_says_which() {
         let world = World::new();
         *world.provider.edit_id_token.borrow_mut() = Some(Box::new(edit));
         let browser = world.browser();
-        let authorized = browser.authorizes("/auth/login?max_age=1000000000");
+        let authorized = browser.authorizes("/auth/login?max_age=999999999");
         let shown = browser.comes_back(&authorized);
         assert_eq!((shown.status, shown.code()), (502, "identity_refused"), "{check}");
         assert!(browser.session_cookie().is_none(), "{check}");

@@ -46,10 +46,6 @@ impl Shown {
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap()
     }
-
-    pub(crate) fn sets(&self, cookie: &str) -> bool {
-        self.headers.iter().any(|(n, v)| n == "set-cookie" && v.starts_with(&format!("{cookie}=")))
-    }
 }
 
 pub(crate) const SESSION_COOKIE: &str = "__Host-Http-tokenkeep";
