@@ -313,7 +313,10 @@ impl<'c, 'h> Ask<'c, 'h> {
     /// # Errors
     ///
     /// Gives itself back if the grant is no longer warm: ask the object.
-    #[expect(clippy::result_large_err, reason = "it is the question itself, moved on to the object")]
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is the question itself, moved on to the object"
+    )]
     pub fn granted(self, grant: &Grant, now: Timestamp) -> Result<Decision<'c, 'h>, Self> {
         if !grant.is_warm(self.call.config.session.cache, now) {
             return Err(self);

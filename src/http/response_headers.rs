@@ -11,9 +11,7 @@
 
 use std::borrow::Cow;
 
-use super::{
-    forward::Location, problem::ProblemCode, request_headers::connection_options,
-};
+use super::{forward::Location, problem::ProblemCode, request_headers::connection_options};
 use crate::config::Navigation;
 
 /// Removed by name; sorted.

@@ -103,7 +103,8 @@ fn at_most_five_logins_stay_under_way_and_the_oldest_goes() {
     let names: Vec<_> = (0..6)
         .map(|at| transaction_name(&origin, NOW.after(Duration::from_secs(at)), &at.to_string()))
         .collect();
-    let cookie = |range: &[String]| range.iter().rev().map(|n| format!("{n}=x; ")).collect::<String>();
+    let cookie =
+        |range: &[String]| range.iter().rev().map(|n| format!("{n}=x; ")).collect::<String>();
     assert!(surplus_transactions(Some(&cookie(&names[..4])), &origin).is_empty());
     assert_eq!(surplus_transactions(Some(&cookie(&names[..5])), &origin), [&names[0]]);
     assert_eq!(surplus_transactions(Some(&cookie(&names)), &origin), [&names[0], &names[1]]);
@@ -148,7 +149,10 @@ fn attempts_logout_state_and_the_reload_mark_come_back() {
     ] {
         assert_eq!(attempts(Some(cookie), &origin), expected, "{cookie}");
     }
-    assert!(set_attempts(&origin, 2).starts_with("__Host-Http-tokenkeep-attempts=2; Path=/; Max-Age=60"));
+    assert!(
+        set_attempts(&origin, 2)
+            .starts_with("__Host-Http-tokenkeep-attempts=2; Path=/; Max-Age=60")
+    );
     let set = set_logout_state(&origin, "s");
     assert_eq!(logout_state(set.split(';').next(), &origin), Some("s"));
     let set = set_reloaded(&origin);

@@ -10,10 +10,8 @@ fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
 
 fn pages() -> Vec<Answer> {
     let (config, origin) = (config(), https_origin());
-    let mut pages: Vec<_> = ProblemCode::ALL
-        .iter()
-        .map(|code| error(&config, &origin, *code, "01JD-EVENT"))
-        .collect();
+    let mut pages: Vec<_> =
+        ProblemCode::ALL.iter().map(|code| error(&config, &origin, *code, "01JD-EVENT")).collect();
     pages.push(unauthenticated(&config, &origin, "/reports"));
     pages.push(button(&origin, "/auth/login?return_to=%2F"));
     pages.push(reload(&origin, "/reports"));
@@ -32,7 +30,12 @@ fn the_policy_knows_the_style_by_its_hash() {
 fn every_page_has_the_strict_headers_and_no_script() {
     for page in pages() {
         let policy = header(&page, "content-security-policy").unwrap();
-        for part in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"] {
+        for part in [
+            "default-src 'none'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+        ] {
             assert!(policy.contains(part), "{policy}");
         }
         assert!(!policy.contains("unsafe"));
@@ -70,7 +73,8 @@ fn nothing_that_a_url_holds_becomes_markup() {
         error(&config(), &https_origin(), ProblemCode::Internal, hostile),
     ] {
         assert!(!page.body.contains("<script") && !page.body.contains("<img"), "{}", page.body);
-        let escaped = "/x?a=&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;b=&lt;img&gt;";
+        let escaped =
+            "/x?a=&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;b=&lt;img&gt;";
         assert!(page.body.contains(escaped), "{}", page.body);
     }
     let page = unauthenticated(&config(), &https_origin(), "/a?x=1&scope=admin#\"");
