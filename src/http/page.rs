@@ -58,8 +58,7 @@ pub fn button(origin: &Origin, href: &str) -> Answer {
 /// bring a `Strict` cookie, the one from this page does. The caller marks it with
 /// [`super::cookies::set_reloaded`].
 pub fn reload(origin: &Origin, href: &str) -> Answer {
-    let refresh =
-        format!("<meta http-equiv=\"refresh\" content=\"0;url={}\">", Escaped(href));
+    let refresh = format!("<meta http-equiv=\"refresh\" content=\"0;url={}\">", Escaped(href));
     let links = [("Continue", href)];
     html(origin, 200, &refresh, "One moment", "Opening the page…", &links, &Note::default())
 }

@@ -17,7 +17,13 @@ fn the_corpus_of_hostile_values_is_judged_as_written() {
     for origin in [https_origin(), loopback_origin()] {
         for case in &corpus {
             let parsed = ReturnTo::parse(&case.value, &origin, "/auth");
-            assert_eq!(parsed.is_some(), case.expect == "accepted", "{:?}: {}", case.value, case.note);
+            assert_eq!(
+                parsed.is_some(),
+                case.expect == "accepted",
+                "{:?}: {}",
+                case.value,
+                case.note
+            );
             // What was validated is what is emitted, and it stays on our origin.
             if let Some(parsed) = parsed {
                 assert_eq!(parsed.as_str(), case.value);
