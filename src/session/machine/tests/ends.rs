@@ -240,6 +240,19 @@ fn a_late_logout_ticket_opens_nothing_and_the_alarm_removes_it() {
 }
 
 #[test]
+fn an_alarm_that_moved_since_the_last_write_is_not_trusted_after_a_restart() {
+    let mut world = World::logged_in(Some(300), true);
+    world.wait(secs(600));
+    assert!(world.ring());
+    world.wait(secs(100));
+    // The row still says that the alarm is at 600 s; it is at 3600 s.
+    world.restart();
+    let caller = world.end(EndReason::Logout, true);
+    assert!(world.ended(caller).ticket.is_some());
+    assert_eq!(world.alarm, Some(world.now.after(secs(120))));
+}
+
+#[test]
 fn an_operator_may_keep_the_id_token_from_the_browser() {
     let mut config = config();
     config.provider.id_token_hint = false;

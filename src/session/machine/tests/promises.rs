@@ -152,6 +152,21 @@ fn what_is_not_addressed_to_this_session_is_no_session() {
 }
 
 #[test]
+fn an_empty_object_keeps_nothing_for_a_session_that_is_not_its_own() {
+    let mut world = World::new();
+    let session_key = SessionId::from_bytes([8; 32]).key();
+    for command in [
+        Command::Login(Box::new(login("code"))),
+        Command::End { session_id: session_id(), reason: EndReason::Logout, keep_id_token: false },
+    ] {
+        let session_key = session_key.clone();
+        let caller = world.deliver(Envelope { protocol: PROTOCOL, session_key, command });
+        assert!(matches!(world.reply(caller), Reply::NoSession));
+    }
+    assert!(world.row.is_none() && world.works.is_empty() && world.rows == 0);
+}
+
+#[test]
 fn another_protocol_is_unsupported() {
     let mut world = World::logged_in(Some(60), true);
     let command = Command::Status { session_id: session_id(), touch: true };

@@ -69,7 +69,7 @@ fn the_ring_and_the_row_without_the_id_open_nothing() {
 #[test]
 fn every_changed_byte_of_the_row_is_no_session_and_never_a_crash() {
     let world = World::logged_in(Some(60), true);
-    let row = world.row.clone().unwrap();
+    let row = world.row.unwrap();
     for position in 0..row.len() {
         let mut changed = row.clone();
         changed[position] ^= 1;
@@ -145,7 +145,7 @@ fn an_old_key_opens_and_the_next_write_seals_under_the_new_one() {
 #[test]
 fn members_that_a_later_release_adds_are_no_fault() {
     let world = World::logged_in(Some(60), true);
-    let row = world.row.clone().unwrap();
+    let row = world.row.unwrap();
     let length = u32::from_be_bytes(row[1..5].try_into().unwrap()) as usize;
     let mut open: serde_json::Value = serde_json::from_slice(&row[5..5 + length]).unwrap();
     open["later"] = 1.into();
