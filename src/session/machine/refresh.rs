@@ -205,11 +205,9 @@ impl Machine {
         let State::Open(session) = &mut self.state else { return };
         let contents = &mut session.contents;
         let why = match failure {
-            RefreshFailure::ProviderUnavailable => {
-                // `sending` stays as it was written: that is how `lost` survives a restart.
-                contents.lost = true;
-                Unavailable::ProviderUnavailable
-            }
+            // `sending` stays as it is written: the next try finds that this answer was lost, after
+            // a restart too.
+            RefreshFailure::ProviderUnavailable => Unavailable::ProviderUnavailable,
             RefreshFailure::ProviderOverloaded => Unavailable::ProviderOverloaded,
             RefreshFailure::ProviderRefusesClient => Unavailable::ProviderRefusesClient,
             RefreshFailure::IdentityRefused
