@@ -1,0 +1,106 @@
+//! The query of `GET login`: what of it goes on to the provider, and in which form.
+
+use url::form_urlencoded;
+
+use crate::{
+    config::{Config, Origin},
+    http::return_to::ReturnTo,
+};
+
+/// Values of `prompt` (OpenID Connect Core 3.1.2.1, Initiating User Registration 1.0).
+const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
+/// What goes on as it is, if it is no longer than [`MAX_VALUE`].
+const PASSED_ON: [&str; 3] = ["login_hint", "acr_values", "ui_locales"];
+/// The longest value that goes on to the provider, in bytes.
+const MAX_VALUE: usize = 512;
+
+/// A checked query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LoginQuery {
+    /// Where the login leads back to; `/` for what isn't a path of ours.
+    pub(super) return_to: ReturnTo,
+    /// `max_age` in seconds: the ID token's `auth_time` is measured against it.
+    pub(super) max_age: Option<u64>,
+    /// Parameters of the authorization request, `max_age` included, each name once.
+    pub(super) extra: Vec<(String, String)>,
+}
+
+impl LoginQuery {
+    /// `None` if a parameter that we know came twice, isn't allowed in this form, or is too long.
+    /// Names that nobody knows are left out, as OpenID Connect Core 3.1.2.1 has it.
+    pub(super) fn parse(query: &str, config: &Config, origin: &Origin) -> Option<Self> {
+        let mut parsed = Self { return_to: ReturnTo::root(), max_age: None, extra: Vec::new() };
+        let mut seen: Vec<String> = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
+            let allowed = match name.as_str() {
+                "return_to" | "max_age" | "prompt" => true,
+                name => {
+                    PASSED_ON.contains(&name)
+                        || config.provider.login_params.iter().any(|allowed| allowed == name)
+                }
+            };
+            if !allowed {
+                continue;
+            }
+            if seen.contains(&name) {
+                return None;
+            }
+            seen.push(name.clone());
+            parsed.take(name, value, config, origin)?;
+        }
+        Some(parsed)
+    }
+
+    fn take(
+        &mut self,
+        name: String,
+        value: String,
+        config: &Config,
+        origin: &Origin,
+    ) -> Option<()> {
+        if name == "return_to" {
+            // An open redirect must not be made by asking: whatever isn't ours leads to `/`.
+            self.return_to =
+                ReturnTo::parse(&value, origin, &config.base_path).unwrap_or_else(ReturnTo::root);
+            return Some(());
+        }
+        if value.is_empty() || value.len() > MAX_VALUE || value.chars().any(char::is_control) {
+            return None;
+        }
+        match name.as_str() {
+            "max_age" => {
+                if value.len() > 9 || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return None;
+                }
+                self.max_age = Some(value.parse().ok()?);
+            }
+            "prompt" if !is_prompt(&value) => return None,
+            _ => {}
+        }
+        self.extra.push((name, value));
+        Some(())
+    }
+
+    /// `acr_values` as the list that it is.
+    pub(super) fn acr_values(&self) -> Option<Vec<String>> {
+        let (_, values) = self.extra.iter().find(|(name, _)| name == "acr_values")?;
+        Some(values.split(' ').filter(|value| !value.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// The login's own URL again, as a path of ours: only what was checked is in it.
+    pub(super) fn url(&self, config: &Config) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("return_to", self.return_to.as_str());
+        for (name, value) in &self.extra {
+            query.append_pair(name, value);
+        }
+        format!("{}/login?{}", config.base_path, query.finish())
+    }
+}
+
+/// One value or several of the list; `none` stands alone.
+fn is_prompt(value: &str) -> bool {
+    let mut values = value.split(' ');
+    values.clone().all(|value| PROMPTS.contains(&value))
+        && (value == "none" || values.all(|value| value != "none"))
+}

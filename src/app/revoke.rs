@@ -1,0 +1,32 @@
+//! A revocation (RFC 7009), in the session's object. Never a reason to stop a logout: the session
+//! was gone before this began.
+
+use super::{
+    context::{ObjectContext, ObjectPorts},
+    exchange::{transport_kind, trouble},
+};
+use crate::{audit::ProviderStep, oauth::revocation, secret::Secret, session::RevocationOutcome};
+
+/// Sends one revocation request for the refresh token `token`.
+pub async fn revoke<P: ObjectPorts>(
+    ctx: &ObjectContext<'_, P>,
+    endpoint: &str,
+    token: &Secret<String>,
+) -> RevocationOutcome {
+    let request = revocation::request(&ctx.config.provider, endpoint, token);
+    match ctx.ports.send(request).await {
+        Ok(response) if revocation::is_done(&response) => RevocationOutcome::Done,
+        Ok(response) => {
+            trouble(ctx, ProviderStep::Revocation, "refused", Some(response.status));
+            if revocation::may_retry(&response) {
+                RevocationOutcome::Failed
+            } else {
+                RevocationOutcome::Refused
+            }
+        }
+        Err(error) => {
+            trouble(ctx, ProviderStep::Revocation, transport_kind(error), None);
+            RevocationOutcome::Failed
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The URL that a call goes on to, and the way back from an upstream's `Location`.
+//!
+//! Both work on the path that was decided on, byte for byte; a base and a path are never joined
+//! by a URL parser, since a path that begins with `//` would change the host.
+
+use std::fmt;
+
+use url::Url;
+
+use super::{path::RequestPath, route};
+use crate::config::{Config, Route, RoutePath, Upstream};
+
+/// An absolute URL at a route's upstream. Only [`UpstreamUrl::new`] makes one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UpstreamUrl(String);
+
+impl UpstreamUrl {
+    /// The URL for `path` and `query` on `route`. A service binding is asked under our own
+    /// `origin`, so that what it builds absolute URLs from is the address that people see.
+    pub fn new(route: &Route, origin: &str, path: RequestPath<'_>, query: Option<&str>) -> Self {
+        let (origin, base) = base_of(route, origin);
+        let rest = match &route.path {
+            RoutePath::Prefix(prefix) if route.strip_prefix => {
+                path.as_str().strip_prefix(prefix.as_str()).unwrap_or_else(|| path.as_str())
+            }
+            _ => path.as_str(),
+        };
+        let query_len = query.map_or(0, |query| query.len() + 1);
+        let mut url = String::with_capacity(origin.len() + base.len() + rest.len() + query_len + 1);
+        url.push_str(origin);
+        url.push_str(base);
+        url.push_str(rest);
+        if base.is_empty() && rest.is_empty() {
+            url.push('/');
+        }
+        if let Some(query) = query {
+            url.push('?');
+            url.push_str(query);
+        }
+        Self(url)
+    }
+
+    /// The URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for UpstreamUrl {
+    /// Without the query: it can hold what isn't for a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.0.split('?').next().unwrap_or_default(), f)
+    }
+}
+
+/// What becomes of an upstream's `Location`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// It leads back into the same route: our path for it.
+    Ours(String),
+    /// It leads to another origin. It goes through as it is: whoever follows it does so without
+    /// our cookie and without a token.
+    Foreign,
+    /// It leads to a part of the upstream that the route doesn't reach, or isn't a web address.
+    Refused,
+}
+
+/// Maps the `Location` that `url` was answered with. Nothing is followed here, ever.
+pub fn map_location(
+    config: &Config,
+    route: &Route,
+    origin: &str,
+    url: &UpstreamUrl,
+    location: &str,
+) -> Location {
+    let Ok(base) = Url::parse(url.as_str()) else { return Location::Refused };
+    // Resolved as a browser would; where it leads is looked at afterwards.
+    let Ok(target) = Url::options().base_url(Some(&base)).parse(location) else {
+        return Location::Refused;
+    };
+    let is_web = matches!(target.scheme(), "https" | "http");
+    if !is_web || !target.username().is_empty() || target.password().is_some() {
+        return Location::Refused;
+    }
+    if target.origin() != base.origin() {
+        return Location::Foreign;
+    }
+    our_path(config, route, origin, &target).map_or(Location::Refused, Location::Ours)
+}
+
+/// The path of ours that leads to `target`, if `route` is where that path leads.
+fn our_path(config: &Config, route: &Route, origin: &str, target: &Url) -> Option<String> {
+    let (_, base) = base_of(route, origin);
+    let rest = target.path().strip_prefix(base)?;
+    let on_boundary = base.is_empty() || rest.is_empty() || rest.starts_with('/');
+    let mut path = match &route.path {
+        RoutePath::Prefix(prefix) if route.strip_prefix => format!("{prefix}{rest}"),
+        _ => rest.to_owned(),
+    };
+    if path.is_empty() {
+        path.push('/');
+    }
+    let parsed = RequestPath::parse(&path).ok()?;
+    let route::Target::Route(found) = route::choose(config, parsed) else { return None };
+    if !on_boundary || !std::ptr::eq(found, route) {
+        return None;
+    }
+    if let Some(query) = target.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    if let Some(fragment) = target.fragment() {
+        path.push('#');
+        path.push_str(fragment);
+    }
+    Some(path)
+}
+
+fn base_of<'a>(route: &'a Route, origin: &'a str) -> (&'a str, &'a str) {
+    match &route.upstream {
+        Upstream::Url { origin, path } => (origin, path),
+        Upstream::Service { .. } => (origin, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests;

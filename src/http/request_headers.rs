@@ -1,0 +1,191 @@
+//! Which of a request's headers go on to an API (attacks.md 6.3, H1–H9).
+//!
+//! An API behind a proxy believes certain headers: who the user is, where the request comes from,
+//! which path was meant. None of them may be the browser's to write. Names are compared in a
+//! normal form, because `X_Forwarded_User` and `X.Forwarded.User` become `X-Forwarded-User` in
+//! many servers (CVE-2025-64484).
+//!
+//! `Origin` and `Referer` stay here too: the API is called by us, server to server, and a check
+//! of the browser's origin has been made. An API that sees none can't be led to treat the call
+//! as a cross-origin one of its own.
+
+use std::borrow::Cow;
+
+use super::head::RequestHead;
+use crate::secret::Secret;
+
+/// Dropped by name, in normal form (lower case, `-` for `_` and `.`): ours and the browser's own,
+/// hop-by-hop (RFC 9110 §7.6.1), and what tells an API who the user is, where the request comes
+/// from, which path or method was meant. Sorted.
+const DROPPED: &[&str] = &[
+    "authorization",
+    "cdn-loop",
+    "client-cert",
+    "client-cert-chain",
+    "client-ip",
+    "connection",
+    "cookie",
+    "cookie2",
+    "dpop",
+    "early-data",
+    "expect",
+    "fastly-client-ip",
+    "forwarded",
+    "host",
+    "http2-settings",
+    "id-token",
+    "keep-alive",
+    "origin",
+    "referer",
+    "remote-user",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "true-client-ip",
+    "upgrade",
+    "via",
+    "x-access-token",
+    "x-amzn-oidc-accesstoken",
+    "x-amzn-oidc-data",
+    "x-amzn-oidc-identity",
+    "x-client-dn",
+    "x-client-ip",
+    "x-client-verify",
+    "x-cluster-client-ip",
+    "x-email",
+    "x-groups",
+    "x-host",
+    "x-http-method",
+    "x-http-method-override",
+    "x-id-token",
+    "x-identity",
+    "x-jwt-assertion",
+    "x-method-override",
+    "x-middleware-subrequest",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-remote-user",
+    "x-rewrite-url",
+    "x-roles",
+    "x-session",
+    "x-tenant",
+    "x-tokenkeep",
+];
+
+/// Dropped by the beginning of the name, in normal form. Sorted; none begins with another.
+const DROPPED_PREFIXES: &[&str] = &[
+    "access-control-request-",
+    "cf-",
+    "oidc-",
+    "proxy-",
+    "sec-fetch-",
+    "sec-websocket-",
+    "ssl-",
+    "tokenkeep-",
+    "x-auth-",
+    "x-authenticated-",
+    "x-client-cert",
+    "x-envoy-",
+    "x-forwarded-",
+    "x-goog-authenticated-",
+    "x-goog-iap-",
+    "x-ms-client-principal",
+    "x-ms-token-",
+    "x-pomerium-",
+    "x-remote-user-",
+    "x-ssl-",
+    "x-user",
+    "x-vouch-",
+    "x-webauth-",
+];
+
+/// What is changed about a request's headers on their way to an API.
+#[derive(Debug, Default)]
+pub struct RequestEdit<'a> {
+    /// Names to delete, as they came.
+    pub drop: Vec<&'a str>,
+    /// Headers to set, after the deletions.
+    pub set: Vec<(&'static str, Secret<String>)>,
+}
+
+/// The edit for `head`, with the access token that is attached, if any.
+pub fn edit<'a>(head: &RequestHead<'a>, access_token: Option<&Secret<String>>) -> RequestEdit<'a> {
+    let named: Vec<&str> = head.known.connection.map(connection_options).unwrap_or_default();
+    let drop = head
+        .headers()
+        .map(|(name, _)| name)
+        .filter(|name| is_dropped(name) || named.iter().any(|n| n.eq_ignore_ascii_case(name)))
+        .collect();
+    let mut set = Vec::with_capacity(2);
+    if let Some(accepted) = head.known.accept_encoding {
+        // workerd decodes and encodes these two only; the rest would come back as it is.
+        set.push(("accept-encoding", Secret::from(accept_encoding(accepted))));
+    }
+    if let Some(token) = access_token {
+        set.push(("authorization", bearer(token)));
+    }
+    RequestEdit { drop, set }
+}
+
+/// The value of `Authorization` (RFC 6750 §2.1).
+pub(crate) fn bearer(token: &Secret<String>) -> Secret<String> {
+    let mut value = String::with_capacity(7 + token.expose().len());
+    value.push_str("Bearer ");
+    value.push_str(token.expose());
+    Secret::new(value)
+}
+
+/// Whether a header of this name stays here.
+pub(crate) fn is_dropped(name: &str) -> bool {
+    let name = normal_form(name);
+    // The greatest prefix that isn't after the name is the only one that it can begin with.
+    let after = DROPPED_PREFIXES.partition_point(|prefix| *prefix <= name.as_ref());
+    let prefix = after.checked_sub(1).and_then(|at| DROPPED_PREFIXES.get(at));
+    prefix.is_some_and(|prefix| name.starts_with(prefix))
+        || DROPPED.binary_search(&name.as_ref()).is_ok()
+}
+
+/// The names that a `Connection` header lists (RFC 9110 §7.6.1).
+pub(crate) fn connection_options(value: &str) -> Vec<&str> {
+    value.split(',').map(str::trim).filter(|option| !option.is_empty()).collect()
+}
+
+fn normal_form(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase() || matches!(byte, b'_' | b'.')) {
+        Cow::Owned(name.to_ascii_lowercase().replace(['_', '.'], "-"))
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+/// `gzip` and `br`, whichever the client accepts.
+fn accept_encoding(accepted: &str) -> &'static str {
+    let mut gzip = false;
+    let mut br = false;
+    for item in accepted.split(',') {
+        let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
+        let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0_f32));
+        match coding.trim() {
+            _ if refused => {}
+            "gzip" => gzip = true,
+            "br" => br = true,
+            "*" => (gzip, br) = (true, true),
+            _ => {}
+        }
+    }
+    match (gzip, br) {
+        (true, true) => "gzip, br",
+        (true, false) => "gzip",
+        (false, true) => "br",
+        (false, false) => "identity",
+    }
+}
+
+#[cfg(test)]
+mod tests;

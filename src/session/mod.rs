@@ -1,0 +1,28 @@
+//! The session: its names, its keys, what is kept of it and for how long, and the states of the
+//! object that keeps it (design §4).
+//!
+//! Pure and synchronous: time, randomness and the provider's answers are arguments. What a dump of
+//! the storage is worth without the browser's cookie is decided here: nothing.
+
+pub mod id;
+pub mod keys;
+pub mod lifetime;
+pub mod machine;
+pub mod protocol;
+pub mod record;
+mod seal;
+mod ticket;
+pub mod transaction;
+
+pub use id::{SessionId, SessionKey};
+pub use keys::{KeyRing, KeyRingFault};
+pub use machine::{
+    CallerId, Effect, Input, Machine, NewSession, RefreshOutcome, RefreshWork, Refreshed,
+    RevocationOutcome, Work,
+};
+pub use protocol::{
+    Command, EndReason, EndedReply, Envelope, GrantedToken, Login, LoginFailure, LogoutTicketKey,
+    ObjectConfig, PROTOCOL, Reply, StatusReply, TokenKey, Unavailable,
+};
+pub use record::Identity;
+pub use transaction::{Transaction, TransactionFault};

@@ -1,0 +1,330 @@
+//! The world in memory: a provider, session objects that run the real machine with the real
+//! work, a clock that moves only when told, entropy that counts, and browsers.
+
+mod browser;
+mod objects;
+mod provider;
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
+
+pub(crate) use browser::{Browser, Shown};
+use futures::{executor::LocalPool, task::LocalSpawnExt as _};
+pub(crate) use objects::Objects;
+pub(crate) use provider::*;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokenkeep::{
+    app::{
+        Context,
+        keys::KeyCache,
+        metadata::MetadataCache,
+        ports::{AuditLog, Clock, Entropy, HttpClient, SessionStore, StoreError},
+    },
+    audit::Event,
+    base64url,
+    config::{self, Config, Environment},
+    http::{
+        head::RequestHead,
+        message::{Answer, HttpRequest, HttpResponse, TransportError},
+    },
+    secret::Secret,
+    session::{Command, Reply, SessionKey},
+    time::Timestamp,
+};
+
+pub(crate) const ORIGIN: &str = "https://app.example.com";
+
+/// Everything; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct World(Rc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) provider: Provider,
+    pub(crate) objects: Objects,
+    pub(crate) config: RefCell<Rc<Config>>,
+    settings: RefCell<Settings>,
+    now: Cell<u64>,
+    drawn: Cell<u64>,
+    metadata: RefCell<MetadataCache>,
+    pub(crate) keys: RefCell<KeyCache>,
+    pub(crate) audit: RefCell<Vec<String>>,
+    /// Everything that left for a browser, with what it is.
+    left: RefCell<Vec<(String, String)>>,
+    secrets: RefCell<Vec<String>>,
+    pool: RefCell<Option<LocalPool>>,
+    spawner: futures::executor::LocalSpawner,
+}
+
+#[derive(Clone)]
+struct Settings {
+    tokenkeep: Value,
+    session_keys: String,
+}
+
+impl std::ops::Deref for World {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(json!({}))
+    }
+
+    /// A world whose configuration is the usual one with `patch` over it (RFC 7396).
+    pub(crate) fn with(patch: Value) -> Self {
+        let mut tokenkeep = json!({
+            "origin": [ORIGIN, "https://www.example.com"],
+            "provider": {
+                "issuer": ISSUER,
+                "client_id": CLIENT_ID,
+                "client_auth": "client_secret_basic",
+                "scopes": ["openid", "offline_access"],
+                "id_token_signed_response_alg": "ES256",
+            },
+            "session": { "idle_minutes": 60, "absolute_hours": 24, "cache_seconds": 5 },
+            "routes": [{ "path": "/api/*", "upstream": { "url": "https://api.example.com" } }],
+        });
+        merge(&mut tokenkeep, &patch);
+        let settings = Settings { tokenkeep, session_keys: session_key("first") };
+        let config = settings.parse();
+        let pool = LocalPool::new();
+        let spawner = pool.spawner();
+        let world = Self(Rc::new(Inner {
+            provider: Provider::new(),
+            objects: Objects::default(),
+            config: RefCell::new(Rc::new(config)),
+            settings: RefCell::new(settings),
+            now: Cell::new(1_763_900_000_000),
+            drawn: Cell::new(0),
+            metadata: RefCell::new(MetadataCache::new()),
+            keys: RefCell::new(KeyCache::new()),
+            audit: RefCell::default(),
+            left: RefCell::default(),
+            secrets: RefCell::default(),
+            pool: RefCell::new(Some(pool)),
+            spawner,
+        }));
+        world.knows_secret(session_key("first"));
+        world.knows_secret(name_key());
+        world
+    }
+
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::new(self)
+    }
+
+    pub(crate) fn config(&self) -> Rc<Config> {
+        self.config.borrow().clone()
+    }
+
+    /// A new deployment with `SESSION_KEYS = session_keys`: isolates and objects start afresh.
+    pub(crate) fn deploys(&self, session_keys: &[&str]) {
+        let keys: Vec<_> = session_keys.iter().map(|kid| session_key(kid)).collect();
+        keys.iter().for_each(|key| self.knows_secret(key.clone()));
+        self.settings.borrow_mut().session_keys = keys.join(",");
+        let config = self.settings.borrow().parse();
+        *self.config.borrow_mut() = Rc::new(config);
+        *self.metadata.borrow_mut() = MetadataCache::new();
+        *self.keys.borrow_mut() = KeyCache::new();
+        self.objects.restart();
+    }
+
+    pub(crate) fn passes(&self, time: Duration) {
+        self.now.set(self.now.get() + u64::try_from(time.as_millis()).unwrap());
+    }
+
+    /// Time passes and the alarms that are due ring.
+    pub(crate) fn passes_with_alarms(&self, time: Duration) {
+        let end = self.now.get() + u64::try_from(time.as_millis()).unwrap();
+        while let Some((due, key)) = self.objects.next_alarm(Timestamp::from_millis(end)) {
+            self.now.set(self.now.get().max(due.as_millis()));
+            self.objects.ring(self, &key);
+            self.settle();
+        }
+        self.now.set(end);
+    }
+
+    pub(crate) fn knows_secret(&self, secret: String) {
+        self.secrets.borrow_mut().push(secret);
+    }
+
+    pub(crate) fn leaves(&self, what: &str, text: &str) {
+        self.left.borrow_mut().push((what.to_owned(), text.to_owned()));
+    }
+
+    /// Runs `future` and whatever it leaves running.
+    pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut pool = self.pool.borrow_mut().take().expect("runs are not nested");
+        let output = pool.run_until(future);
+        pool.run_until_stalled();
+        *self.pool.borrow_mut() = Some(pool);
+        output
+    }
+
+    /// Runs what is still running.
+    pub(crate) fn settle(&self) {
+        self.run(async {});
+    }
+
+    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        self.spawner.spawn_local(future).unwrap();
+    }
+
+    /// What the Worker half does with a request to an endpoint.
+    pub(crate) async fn serve(&self, head: &str, body: Option<&str>) -> Answer {
+        let config = self.config();
+        let ctx = Context { config: &config, ports: self, metadata: &self.metadata };
+        let head = RequestHead::parse(head).unwrap();
+        tokenkeep::app::handle_endpoint(&ctx, &head, body).await
+    }
+
+    /// What the Worker half does to get a token for a call.
+    pub(crate) async fn context<T>(&self, with: impl AsyncFnOnce(Context<'_, Self>) -> T) -> T {
+        let config = self.config();
+        with(Context { config: &config, ports: self, metadata: &self.metadata }).await
+    }
+
+    pub(crate) fn audited(&self, event: &str) -> usize {
+        let needle = format!("\"event\":\"{event}\"");
+        self.audit.borrow().iter().filter(|line| line.contains(&needle)).count()
+    }
+}
+
+impl Inner {
+    /// Searches everything that left for every secret that the run knew.
+    pub(crate) fn leaks(&self) -> Vec<String> {
+        let mut secrets = self.secrets.borrow().clone();
+        secrets.extend(self.provider.secrets.borrow().iter().cloned());
+        let id_tokens = self.provider.id_tokens.borrow();
+        let mut leaks = Vec::new();
+        let left = self.left.borrow();
+        let audit = self.audit.borrow();
+        let everything = left
+            .iter()
+            .map(|(what, text)| (what.as_str(), text.as_str()))
+            .chain(audit.iter().map(|line| ("audit", line.as_str())));
+        for (what, text) in everything {
+            for secret in &secrets {
+                if text.contains(secret.as_str()) || text.contains(&encode(secret)) {
+                    leaks.push(format!("{what}: {secret} in {text}"));
+                }
+            }
+            for token in id_tokens.iter() {
+                // The one exception: `id_token_hint` in the top-level navigation to the provider.
+                let signature = token.rsplit('.').next().unwrap();
+                if what != "end-session location" && text.contains(signature) {
+                    leaks.push(format!("{what}: an ID token in {text}"));
+                }
+            }
+        }
+        leaks
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Every flow of every test is searched.
+        if !std::thread::panicking() {
+            let leaks = self.leaks();
+            assert!(leaks.is_empty(), "{leaks:#?}");
+        }
+    }
+}
+
+impl HttpClient for World {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        // The network takes its time: whoever else is running runs now.
+        pause().await;
+        let response = self.provider.respond(&request, self.now());
+        pause().await;
+        response
+    }
+}
+
+impl SessionStore for World {
+    async fn ask(&self, key: &SessionKey, command: Command) -> Result<Reply, StoreError> {
+        pause().await;
+        let reply = self.objects.ask(self, key, command).await;
+        pause().await;
+        reply
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.get())
+    }
+}
+
+impl Entropy for World {
+    fn fill(&self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.drawn.set(self.drawn.get() + 1);
+            *byte = Sha256::digest(self.drawn.get().to_le_bytes())[0];
+        }
+    }
+}
+
+impl AuditLog for World {
+    fn record(&self, event: Event) {
+        self.audit.borrow_mut().push(event.line(self.now()));
+    }
+}
+
+impl Settings {
+    fn parse(&self) -> Config {
+        config::parse(&Environment {
+            tokenkeep: Some(self.tokenkeep.clone()),
+            overrides: None,
+            routes: None,
+            client_secret: Some(Secret::from(CLIENT_SECRET)),
+            session_keys: Some(Secret::new(self.session_keys.clone())),
+            name_key: Some(Secret::new(name_key())),
+            bindings: vec!["SESSIONS".to_owned(), "ASSETS".to_owned()],
+            compatibility_flags: vec!["global_fetch_strictly_public".to_owned()],
+        })
+        .unwrap_or_else(|faults| panic!("{faults}"))
+    }
+}
+
+fn session_key(kid: &str) -> String {
+    format!("{kid}:{}", base64url::encode(Sha256::digest(format!("session key {kid}"))))
+}
+
+fn name_key() -> String {
+    format!("names:{}", base64url::encode(Sha256::digest("name key")))
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(target.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (target, patch) => *target = patch.clone(),
+    }
+}
+
+/// Lets everybody else run first.
+async fn pause() {
+    let mut waited = false;
+    std::future::poll_fn(|cx| {
+        if waited {
+            std::task::Poll::Ready(())
+        } else {
+            waited = true;
+            cx.waker().wake_by_ref();
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+}
