@@ -25,7 +25,8 @@ const MENU = [
  *   one; `jwksUri`: `<issuer>/jwks.json` if missing
  * @returns {Promise<{ url: string, port: number, control: object, stop(): Promise<void> }>} `control.log`:
  *   every request as `{ method, url, headers, rawHeaders, at }`; `control.refuse(n)`: the next n requests
- *   that bring a token get 401 `invalid_token`; `control.reset()` empties both
+ *   that bring a token get 401 `invalid_token`; `control.refuseToken(token)`: so does this one from now on;
+ *   `control.reset()` empties all
  */
 export async function startApi({ port, issuer, audience, jwksUri }) {
   const keys = createRemoteJWKSet(new URL(jwksUri ?? `${issuer.replace(/\/$/, "")}/jwks.json`), { cooldownDuration: 0 });
@@ -33,12 +34,17 @@ export async function startApi({ port, issuer, audience, jwksUri }) {
   const control = {
     log: [],
     refusals: 0,
+    refused: new Set(),
     refuse(times) {
       this.refusals = times;
+    },
+    refuseToken(token) {
+      this.refused.add(token);
     },
     reset() {
       this.log = [];
       this.refusals = 0;
+      this.refused.clear();
     },
   };
   const api = { issuer, audience, keys, orders, control };
@@ -89,6 +95,7 @@ async function authenticate({ issuer, audience, keys, control }, req, res) {
     control.refusals -= 1;
     return refuse("refused by the test");
   }
+  if (control.refused.has(token)) return refuse("refused by the test");
   try {
     const { payload } = await jwtVerify(token, keys, { issuer, audience, typ: "at+jwt", requiredClaims: ["sub", "exp"], clockTolerance: 0 });
     return { sub: payload.sub, token };

@@ -102,7 +102,7 @@ test("a browser with a login of its own under way doesn't take another's callbac
   assert.equal(victim.transactionCookies(world.origin).length, 1, "the victim's own login goes on");
 });
 
-test("two tabs that log in at once both end logged in, the later session alone lives", async () => {
+test("two tabs that log in at once both end logged in, each in a session of its own", async () => {
   const first = world.browser();
   const one = await world.untilCallback(first);
   const two = await world.untilCallback(first);

@@ -87,7 +87,7 @@ test("secrets that are missing, short or doubled are refused and never shown", a
 });
 
 test("the flag that keeps fetch public is demanded", async () => {
-  const { worker, ask } = await run({ tokenkeep: good, flags: ["global_fetch_private_origin"] });
+  const { worker, ask } = await run({ tokenkeep: good, flags: [] });
   assertProblem(await ask("/auth/health"), 503, "config_invalid");
   await until(() => worker.logs.some((line) => line.includes("global_fetch_strictly_public")), "the flag's name in the log");
 });
@@ -104,7 +104,10 @@ test("the configuration may be a JSON string, and TOKENKEEP_OVERRIDES is merged 
 
 test("TOKENKEEP_ROUTES holds the routes where a variable's size doesn't suffice", async () => {
   const { ask } = await run({
-    tokenkeep: (origin) => ({ ...good(origin), routes: undefined }),
+    tokenkeep: (origin) => {
+      const { routes, ...rest } = good(origin);
+      return rest;
+    },
     vars: { TOKENKEEP_ROUTES: JSON.stringify(good("x").routes) },
   });
   assertProblem(await ask("/api/x", { headers: { "Sec-Fetch-Site": "same-origin" } }), 401, "unauthenticated");

@@ -1,10 +1,11 @@
 // https: the cookies with their prefix, and the response mode `form_post` that needs them.
 //
-// The Worker is asked through the runtime's own dispatch, whose URL is https; no certificate is needed.
+// The runtime listens with a certificate made for the occasion and is asked for the origin's host.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
+import { send } from "./support/raw.mjs";
 import { assertProblem, startWorld } from "./support/world.mjs";
 
 const ORIGIN = "https://app.example.com";
@@ -12,7 +13,7 @@ const ORIGIN = "https://app.example.com";
 let world;
 before(async () => {
   world = await startWorld({
-    worker: { origin: ORIGIN, bare: true },
+    worker: { origin: ORIGIN, bare: true, https: true },
     providerSettings: { response_mode: "form_post" },
     settings: { dangerously_allow_loopback_http: true },
   });
@@ -113,6 +114,6 @@ test("cookies without the prefix, or in another case, count as none on https", a
 });
 
 test("the same host over http is not an origin of ours", async () => {
-  const answer = await world.worker.dispatch("http://app.example.com", { path: "/auth/session" });
+  const answer = await send(`http://localhost:${world.worker.port}`, { path: "/auth/session", headers: { Host: "app.example.com" } });
   assertProblem(answer, 421, "origin_unknown");
 });

@@ -1,10 +1,14 @@
 // A login from end to end, what begins one and what doesn't, and where it returns to.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 
 import { isSession } from "./support/browser.mjs";
+import { ROOT } from "./support/worker.mjs";
 import { ALICE, AUDIENCE, assertProblem, BOB, startWorld } from "./support/world.mjs";
+
+const RETURN_TO = JSON.parse(readFileSync(`${ROOT}tests/corpus/return_to.json`, "utf8"));
 
 let world;
 before(async () => {
@@ -207,6 +211,7 @@ test("return_to leads nowhere but to a path of ours", async () => {
     "/auth/login", "/auth/logout", "/auth/login?return_to=/auth/login", "/auth", "/auth/callback?code=x&state=y", "/x\r\nSet-Cookie: a=b", "/x%0d%0aSet-Cookie:%20a=b",
     "javascript:alert(1)", "JaVaScRiPt:alert(1)", "\u0001javascript:alert(1)", "java\tscript:alert(1)", "data:text/html,<script>alert(1)</script>", " /x", "/x ", "evil.example", "@evil.example", ".evil.example", ":8080", "?x", "#x", "",
     `/${"a".repeat(16_384)}`, `/${"a".repeat(1_100)}`,
+    ...RETURN_TO.filter(({ expect }) => expect === "refused").map(({ value }) => value),
   ];
   const browser = world.browser();
   // One sign-in; afterwards the provider knows the browser and answers at once.
@@ -230,7 +235,7 @@ test("return_to leads nowhere but to a path of ours", async () => {
 test("return_to keeps what is ours, byte for byte", async () => {
   const browser = world.browser();
   await world.login(browser);
-  for (const value of ["/", "/inbox", "/inbox/", "/a/b?c=d&e=%20f", "/a#/route/x", "/a?u=https://other.example/", "/caf%C3%A9", "/authors"]) {
+  for (const value of [...RETURN_TO.filter(({ expect }) => expect === "accepted").map((line) => line.value), "/", "/inbox", "/inbox/", "/a/b?c=d&e=%20f", "/a#/route/x", "/a?u=https://other.example/", "/caf%C3%A9", "/authors"]) {
     const own = browser.copy();
     own.cookies = own.cookies.filter((cookie) => !cookie.name.startsWith("tokenkeep"));
     const url = await world.untilCallback(own, { returnTo: value });

@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 
 import { convertV4MiniflareOptions, Miniflare, NoOpLog } from "miniflare";
 
+import { privateCa } from "./ca.mjs";
 import { freePort, send } from "./raw.mjs";
 
 /** The repository. */
@@ -79,7 +80,8 @@ export function freshSecrets(more = {}) {
  * @param {object} [options.services] service bindings: name → source of a second Worker's module
  * @param {object} [options.assets] Miniflare's `assets`
  * @param {boolean} [options.bare] without the module that holds the clock
- * @param {string} [options.scheme] of the configured origin: for https use `dispatch`
+ * @param {string} [options.origin] the configured origin, where it isn't the socket's own
+ * @param {boolean} [options.https] listens with a certificate too: ask it with `dispatch`
  */
 export async function startWorker(options) {
   const port = options.port ?? (await freePort());
@@ -98,6 +100,8 @@ export class Worker {
     this.origin = options.origin ?? `http://localhost:${port}`;
     /** All that it wrote to its log, and the runtime's own complaints, one entry a line. */
     this.logs = [];
+    /** What it listens with for https. */
+    this.certificate = options.https ? privateCa() : undefined;
     this.storage = mkdtempSync(path.join(os.tmpdir(), "tokenkeep-test-"));
   }
 
@@ -126,6 +130,7 @@ export class Worker {
     this.#mf = new Miniflare(
       convertV4MiniflareOptions({
         port: 0,
+        ...(this.certificate ? { https: true, httpsKey: this.certificate.tls.key, httpsCert: this.certificate.tls.cert } : {}),
         cf: false,
         telemetry: { enabled: false },
         log: new NoOpLog(),
@@ -138,13 +143,11 @@ export class Worker {
     await this.#mf.ready;
   }
 
-  /** A request whose URL has another scheme than the socket's: https without a certificate. */
-  async dispatch(origin, { method = "GET", path: target = "/", headers = [], body } = {}) {
-    const answer = await this.#mf.dispatchFetch(`${origin}${target}`, { method, headers, body, redirect: "manual" });
-    const list = [...answer.headers].filter(([name]) => name !== "set-cookie");
-    for (const cookie of answer.headers.getSetCookie()) list.push(["set-cookie", cookie]);
-    const { Answer } = await import("./raw.mjs");
-    return new Answer(answer.status, list, Buffer.from(await answer.arrayBuffer()));
+  /** A request over https for the host of `origin`, through Miniflare's front door. */
+  async dispatch(origin, init = {}) {
+    const { port } = await this.#mf.ready;
+    const headers = [["Host", new URL(origin).host], ...(Array.isArray(init.headers) ? init.headers : Object.entries(init.headers ?? {}))];
+    return send(`https://localhost:${port}`, { ...init, headers, ca: this.certificate.ca });
   }
 
   /** Sets the Worker's clock ahead of the real one. */

@@ -117,7 +117,7 @@ export class World {
 
   /** A navigation to a callback's URL, as the provider's redirect makes it. */
   callback(browser, url) {
-    return browser.navigate(url, { from: this.provider.issuer, stopAt: () => true });
+    return browser.navigate(url, { from: new URL(this.provider.issuer).origin, stopAt: () => true });
   }
 
   /** A whole login. Returns the navigation's last answer. */
