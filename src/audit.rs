@@ -54,6 +54,12 @@ pub enum Event {
         /// Keyed hash of the session.
         session: String,
     },
+    /// A session that a new login took the place of could not be ended at once; it ends by its
+    /// own limits.
+    EarlierSessionLeft {
+        /// Keyed hash of the session.
+        session: String,
+    },
     /// Whose session it is: a keyed hash, and `sub` itself only where the operator asks for it.
     SubjectKnown {
         /// Keyed hash of the session.
@@ -205,7 +211,8 @@ impl Event {
             | Self::RefreshFailed { reason: RefreshFailure::ProviderRefusesClient, .. } => {
                 Level::Error
             }
-            Self::ErrorShown { .. }
+            Self::EarlierSessionLeft { .. }
+            | Self::ErrorShown { .. }
             | Self::IdentityRefused { .. }
             | Self::LoginFailed { .. }
             | Self::ProviderTrouble { .. }

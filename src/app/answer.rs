@@ -58,7 +58,7 @@ pub(crate) fn error_page<P: Ports>(
     detail: &'static str,
 ) -> Answer {
     let event_id = ctx.event_id();
-    let answer = page::error_page(ctx.config, origin, code, &event_id);
+    let answer = page::error(ctx.config, origin, code, &event_id);
     ctx.ports.record(Event::ErrorShown { event_id, code: code.as_str(), detail });
     answer
 }

@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{
     base64url,
-    config::{Config, ObjectConfig, Origin},
-    session::{KeyRing, SessionKey},
+    config::{Config, Origin},
+    http::{cookies, head::RequestHead},
+    session::{KeyRing, ObjectConfig, SessionId, SessionKey},
 };
 
 /// All ports of the Worker half.
@@ -59,6 +60,12 @@ impl<P: Ports> Context<'_, P> {
     /// The id of an error that a person sees: on the page and in the log, 12 characters.
     pub(crate) fn event_id(&self) -> String {
         base64url::encode(self.ports.bytes::<9>())
+    }
+
+    /// The session that the request's cookie names, if we issued that cookie. No store is asked.
+    pub(crate) fn session_id(&self, head: &RequestHead<'_>, origin: &Origin) -> Option<SessionId> {
+        let value = cookies::session(head.known.cookie, origin)?;
+        self.config.session.keys.open_cookie(value)
     }
 
     /// A URL of ours on `origin`: never from the request's `Host`.

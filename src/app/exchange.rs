@@ -10,8 +10,8 @@ use crate::{
     audit::{Event, ProviderStep},
     http::message::TransportError,
     jose::{
-        IdTokenError,
-        id_token::{IdTokenExpectations, Nonce, UntrustedIdToken, VerifiedIdToken},
+        IdTokenError, IdTokenExpectations, JwkSet, JwsError, Nonce, UntrustedIdToken,
+        VerifiedIdToken,
     },
     oauth::{
         TokenError, TokenResponse, UserInfoError,
@@ -19,7 +19,8 @@ use crate::{
         userinfo,
     },
     secret::Secret,
-    session::{Identity, Login, LoginFailure, NewSession, Transaction},
+    session::{Identity, Login, LoginFailure, NewSession},
+    time::Timestamp,
 };
 
 /// Exchanges the code once, verifies the ID token, and asks UserInfo where that is configured.
@@ -78,34 +79,68 @@ async fn verify<P: ObjectPorts>(
     id_token: &Secret<String>,
     access_token: &Secret<String>,
 ) -> Result<Identity, LoginFailure> {
-    let jwks_uri = &login.metadata.jwks_uri;
-    let token = UntrustedIdToken::parse(id_token).map_err(|error| refused(ctx, error.kind()))?;
-    let set =
-        keys::keys(ctx, jwks_uri).await.map_err(|_error| LoginFailure::ProviderUnavailable)?;
-    let expectations = expectations(ctx, &login.transaction, access_token);
-    let mut verified = token.verify(&set, &expectations, ctx.ports.now());
-    if matches!(verified, Err(IdTokenError::UnknownKey)) {
-        if let Some(set) = keys::search(ctx, jwks_uri).await {
-            verified = token.verify(&set, &expectations, ctx.ports.now());
-        }
-    }
-    verified.map(VerifiedIdToken::identity).map(Identity::from).map_err(|error| refused(ctx, error.kind()))
-}
-
-fn expectations<'a, P>(
-    ctx: &'a ObjectContext<'_, P>,
-    transaction: &'a Transaction,
-    access_token: &'a Secret<String>,
-) -> IdTokenExpectations<'a> {
-    IdTokenExpectations {
+    let transaction = &login.transaction;
+    let now = ctx.ports.now();
+    let expectations = IdTokenExpectations {
         // The one that the browser was sent to, not the one that is configured by now.
         issuer: &transaction.issuer,
         client_id: &ctx.config.provider.client_id,
         alg: ctx.config.provider.id_token_alg,
         nonce: Nonce::Must(transaction.nonce.expose()),
-        max_age: transaction.max_age,
+        // Measured from when it was asked for: a person may take minutes at a consent page.
+        max_age: transaction
+            .max_age
+            .map(|max_age| max_age.saturating_add(now.since(transaction.started).as_secs())),
         acr_values: transaction.acr_values.as_deref(),
         access_token: Some(access_token),
+    };
+    let verified = with_keys(ctx, &login.metadata.jwks_uri, |set| {
+        UntrustedIdToken::parse(id_token)?.verify(set, &expectations, ctx.ports.now())
+    })
+    .await;
+    match verified {
+        Ok(token) => Ok(identity(token)),
+        Err(VerifyError::KeysUnavailable) => Err(LoginFailure::ProviderUnavailable),
+        Err(VerifyError::IdToken(error)) => Err(refused(ctx, id_token_kind(error))),
+    }
+}
+
+/// Why an ID token can't be used.
+pub(super) enum VerifyError {
+    /// There are no keys to check it with.
+    KeysUnavailable,
+    /// It failed a check.
+    IdToken(IdTokenError),
+}
+
+/// Verifies with the keys at hand, and once more with fresh ones if the key isn't among them.
+pub(super) async fn with_keys<P: ObjectPorts>(
+    ctx: &ObjectContext<'_, P>,
+    jwks_uri: &str,
+    verify: impl Fn(&JwkSet) -> Result<VerifiedIdToken, IdTokenError>,
+) -> Result<VerifiedIdToken, VerifyError> {
+    let set = keys::keys(ctx, jwks_uri).await.map_err(|_error| VerifyError::KeysUnavailable)?;
+    let mut verified = verify(&set);
+    if matches!(verified, Err(IdTokenError::UnknownKey))
+        && let Some(set) = keys::search(ctx, jwks_uri).await
+    {
+        verified = verify(&set);
+    }
+    verified.map_err(VerifyError::IdToken)
+}
+
+/// What the session keeps of a verified ID token.
+pub(super) fn identity(token: VerifiedIdToken) -> Identity {
+    let original = token.original();
+    let verified = token.identity();
+    Identity {
+        issuer: verified.issuer,
+        subject: verified.subject,
+        audience: original.aud,
+        sid: verified.sid,
+        auth_time: verified.auth_time.map(Timestamp::as_secs),
+        nonce: original.nonce,
+        claims: verified.claims,
     }
 }
 
@@ -184,5 +219,36 @@ pub(crate) const fn token_kind(error: TokenError) -> &'static str {
         TokenError::ClientRefused => "client_refused",
         TokenError::Overloaded => "overloaded",
         TokenError::Unusable => "unusable_answer",
+    }
+}
+
+/// The log's word for the check that an ID token failed: never a value of the token's.
+pub(super) const fn id_token_kind(error: IdTokenError) -> &'static str {
+    use IdTokenError as Error;
+
+    match error {
+        Error::UnknownKey => "unknown_key",
+        Error::Jws(JwsError::TooLarge) => "too_large",
+        Error::Jws(JwsError::Malformed) => "not_a_jws",
+        Error::Jws(JwsError::Extension) => "header_extension",
+        Error::Jws(JwsError::Type) => "typ",
+        Error::Jws(JwsError::UnknownKey) => "unknown_key",
+        Error::Jws(JwsError::Signature) => "signature",
+        Error::NotClaims => "payload",
+        // Names of claims, from our own code.
+        Error::Missing(claim) | Error::Malformed(claim) => claim,
+        Error::IssuerMismatch => "iss",
+        Error::AudienceMismatch => "aud",
+        Error::AuthorizedPartyMismatch => "azp",
+        Error::AlgorithmMismatch => "alg",
+        Error::Expired => "exp",
+        Error::IssuedInTheFuture | Error::IssuedTooLongAgo => "iat",
+        Error::NotYetValid => "nbf",
+        Error::NonceMismatch => "nonce",
+        Error::AcrMismatch => "acr",
+        Error::AuthenticatedInTheFuture | Error::AuthenticatedTooLongAgo => "auth_time",
+        Error::AccessTokenMismatch => "at_hash",
+        Error::NotAnIdToken => "events",
+        Error::ChangedAtRefresh(claim) => claim,
     }
 }

@@ -55,7 +55,7 @@ impl WarmGrants {
             return None;
         }
         let key = (session.clone(), token.clone());
-        if self.grants.get(&key).is_some_and(|kept| !usable(&kept.grant, cache, now)) {
+        if self.grants.get(&key).is_some_and(|kept| !kept.grant.is_warm(cache, now)) {
             self.drop_grant(&key);
         }
         self.grants.get(&key).map(|kept| &kept.grant)
@@ -99,14 +99,6 @@ impl WarmGrants {
     }
 }
 
-fn usable(grant: &Grant, cache: Duration, now: Timestamp) -> bool {
-    // A clock that went backwards makes `asked_at` the future: then nothing is known of the age.
-    grant.asked_at <= now
-        && now.since(grant.asked_at) < cache
-        && now < grant.token.session_deadline
-        && grant.token.expires_at.is_none_or(|end| now < end)
-}
-
 fn size(grant: &Grant) -> usize {
     grant.token.access_token.expose().len()
 }
@@ -145,7 +137,8 @@ mod tests {
     fn a_grant_is_used_until_the_first_of_its_ends() {
         let cases = [
             ("young", grant(10, Some(100), 100, 1), 14, true),
-            ("as old as the cache allows", grant(10, Some(100), 100, 1), 15, false),
+            ("as old as the cache allows", grant(10, Some(100), 100, 1), 15, true),
+            ("older than that", grant(10, Some(100), 100, 1), 16, false),
             ("at the token's end", grant(10, Some(12), 100, 1), 12, false),
             ("at the session's end", grant(10, None, 12, 1), 12, false),
             ("asked for in the future", grant(20, None, 100, 1), 14, false),

@@ -107,7 +107,7 @@ pub async fn search<P: ObjectPorts>(ctx: &ObjectContext<'_, P>, jwks_uri: &str) 
 }
 
 async fn fetch<P: ObjectPorts>(ctx: &ObjectContext<'_, P>, jwks_uri: &str) -> Option<JwkSet> {
-    let request = JwkSet::request(jwks_uri, ctx.config.provider.allow_http);
+    let request = JwkSet::request(jwks_uri);
     let (status, set) = match ctx.ports.send(request).await {
         Ok(response) => {
             let status = response.status;

@@ -24,6 +24,11 @@ use crate::{
     session::{SessionId, TokenKey, Transaction},
 };
 
+/// How many logins may begin with less than [`cookies::ATTEMPTS_WINDOW`] between one and the next.
+/// A success doesn't reset the count: the loop to break is the one whose logins all succeed and
+/// whose session cookie doesn't stick.
+const MAX_ATTEMPTS: u32 = 10;
+
 /// Starts a login.
 pub(super) async fn handle<P: Ports>(
     ctx: &Context<'_, P>,
@@ -52,7 +57,7 @@ pub(super) async fn handle<P: Ports>(
         Arrival::Embedded | Arrival::Speculative => {
             answer::problem(ctx, ProblemCode::LoginNotANavigation)
         }
-        Arrival::Foreign => page::button_page(&query.url(ctx.config)),
+        Arrival::Foreign => page::button(origin, &query.url(ctx.config)),
         Arrival::Own => start(ctx, head, origin, query).await,
     }
 }
@@ -97,9 +102,10 @@ async fn start<P: Ports>(
     query: LoginQuery,
 ) -> Answer {
     let now = ctx.ports.now();
-    let Some(attempts) = cookies::count_attempt(head, origin, now) else {
+    let attempts = cookies::attempts(head.known.cookie, origin);
+    if attempts >= MAX_ATTEMPTS {
         return answer::error_page(ctx, origin, ProblemCode::LoginLoop, "login_loop");
-    };
+    }
     let Ok(metadata) = metadata(ctx).await else {
         let code = ProblemCode::ProviderUnavailable;
         return answer::error_page(ctx, origin, code, "metadata_unavailable");
@@ -117,11 +123,13 @@ async fn start<P: Ports>(
     ctx.ports.record(Event::LoginStarted { session });
     let mut answer = answer::redirect(302, location);
     let mode = ctx.config.provider.response_mode;
-    answer::set_cookie(&mut answer, cookies::set_transaction(origin, &name, &sealed, mode));
-    for oldest in cookies::surplus_transactions(head, origin) {
+    for oldest in cookies::surplus_transactions(head.known.cookie, origin) {
         answer::set_cookie(&mut answer, cookies::delete_transaction(origin, oldest, mode));
     }
-    answer::set_cookie(&mut answer, attempts);
+    let lifetime = Transaction::LIFETIME;
+    let cookie = cookies::set_transaction(origin, &name, &sealed, mode, lifetime);
+    answer::set_cookie(&mut answer, cookie);
+    answer::set_cookie(&mut answer, cookies::set_attempts(origin, attempts + 1));
     answer
 }
 

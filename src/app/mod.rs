@@ -1,33 +1,66 @@
 //! Use cases over ports: one async function a file.
 //!
 //! The Worker half: [`handle_endpoint`] and [`proxy`]. The object half: [`exchange`], [`refresh`]
-//! and [`revoke`], which do the work that a session's machine asks for.
+//! and [`revoke`], the work that a session's machine asks for.
 
-pub mod callback;
+mod answer;
+mod callback;
 pub mod context;
 pub mod exchange;
-pub mod health;
+pub mod grants;
+mod health;
 pub mod keys;
-pub mod logged_out;
-pub mod login;
-pub mod logout;
+mod logged_out;
+mod login;
+mod login_query;
+mod logout;
 pub mod metadata;
 pub mod ports;
 pub mod proxy;
 pub mod refresh;
 pub mod revoke;
-pub mod session;
+mod session;
 
 pub use context::{Context, ObjectContext, ObjectPorts, Ports};
 
-use crate::http::{head::RequestHead, message::Answer};
+use crate::http::{
+    decide::{Decision, decide},
+    head::RequestHead,
+    message::Answer,
+    problem::ProblemCode,
+    route::EndpointName,
+};
 
-/// Answers a request to an endpoint of ours. `body` is the form of a POST, at most 16 KB, or
-/// `None` if it was longer or not text; it is read for the callback alone.
+/// The longest form that the callback reads, in bytes.
+pub const MAX_FORM: usize = 16 * 1024;
+
+/// Whether [`handle_endpoint`] wants the request's body: the callback's form alone.
+pub fn reads_body(endpoint: EndpointName, head: &RequestHead<'_>) -> bool {
+    endpoint == EndpointName::Callback && head.method == crate::http::Method::Post
+}
+
+/// Answers a request to an endpoint of ours. `body` is the request's body as text, or `None` if
+/// there is none, it is longer than [`MAX_FORM`] or isn't UTF-8; see [`reads_body`].
+///
+/// Origin and method are decided here once more, so that no caller can leave that out.
 pub async fn handle_endpoint<P: Ports>(
     ctx: &Context<'_, P>,
     head: &RequestHead<'_>,
     body: Option<&str>,
 ) -> Answer {
-    todo!()
+    let (endpoint, origin) = match decide(ctx.config, head) {
+        Decision::Endpoint(endpoint, origin) => (endpoint, origin),
+        Decision::Answer(answer) => return answer,
+        Decision::Ask(_) | Decision::Elsewhere | Decision::Forward(_) => {
+            return answer::problem(ctx, ProblemCode::NotFound);
+        }
+    };
+    match endpoint {
+        EndpointName::Login => login::handle(ctx, head, origin).await,
+        EndpointName::Callback => callback::handle(ctx, head, origin, body).await,
+        EndpointName::Logout => logout::handle(ctx, head, origin).await,
+        EndpointName::LoggedOut => logged_out::handle(ctx, head, origin),
+        EndpointName::Session => session::handle(ctx, head, origin).await,
+        EndpointName::Health => health::handle(ctx, head).await,
+    }
 }

@@ -3,18 +3,17 @@
 
 use super::{
     context::{ObjectContext, ObjectPorts},
-    exchange::{token_kind, transport_kind, trouble},
-    keys,
+    exchange::{
+        VerifyError, id_token_kind, identity, token_kind, transport_kind, trouble, with_keys,
+    },
 };
 use crate::{
     audit::{Event, ProviderStep, RefreshFailure},
-    jose::{
-        IdTokenError,
-        id_token::{IdTokenExpectations, Nonce, RefreshedAgainst, UntrustedIdToken},
-    },
+    jose::{IdTokenError, IdTokenExpectations, Nonce, RefreshedAgainst, UntrustedIdToken},
     oauth::{TokenError, TokenResponse, token},
     secret::Secret,
     session::{Identity, RefreshOutcome, RefreshWork, Refreshed},
+    time::Timestamp,
 };
 
 /// Sends one refresh request and checks a new ID token if one comes along.
@@ -60,4 +59,62 @@ async fn try_refresh<P: ObjectPorts>(
         None => None,
     };
     Ok(Refreshed { response, identity })
+}
+
+async fn verify<P: ObjectPorts>(
+    ctx: &ObjectContext<'_, P>,
+    work: &RefreshWork,
+    id_token: &Secret<String>,
+    response: &TokenResponse,
+) -> Result<Identity, RefreshFailure> {
+    let expectations = IdTokenExpectations {
+        issuer: &work.identity.issuer,
+        client_id: &ctx.config.provider.client_id,
+        alg: ctx.config.provider.id_token_alg,
+        nonce: Nonce::AsAtLogin,
+        max_age: None,
+        acr_values: None,
+        access_token: Some(&response.access_token),
+    };
+    let verified = with_keys(ctx, &work.jwks_uri, |set| {
+        let now = ctx.ports.now();
+        let verify = |original: &RefreshedAgainst| {
+            UntrustedIdToken::parse(id_token)?.verify_refreshed(set, &expectations, original, now)
+        };
+        match verify(&against(&work.identity, None)) {
+            // The session doesn't keep `azp`; one that is there is ours, or step 5 had refused it.
+            Err(IdTokenError::ChangedAtRefresh("azp")) => {
+                verify(&against(&work.identity, Some(&ctx.config.provider.client_id)))
+            }
+            verified => verified,
+        }
+    })
+    .await;
+    match verified {
+        Ok(token) => {
+            let mut renewed = identity(token);
+            // A refreshed token may leave these out; the next one is still held against them.
+            renewed.nonce = renewed.nonce.or_else(|| work.identity.nonce.clone());
+            renewed.auth_time = renewed.auth_time.or(work.identity.auth_time);
+            renewed.sid = renewed.sid.or_else(|| work.identity.sid.clone());
+            Ok(renewed)
+        }
+        Err(VerifyError::KeysUnavailable) => Err(RefreshFailure::ProviderUnavailable),
+        Err(VerifyError::IdToken(error)) => {
+            let (session, check) = (ctx.session.clone(), id_token_kind(error));
+            ctx.ports.record(Event::IdentityRefused { session, check });
+            Err(RefreshFailure::IdentityRefused)
+        }
+    }
+}
+
+fn against(identity: &Identity, azp: Option<&str>) -> RefreshedAgainst {
+    RefreshedAgainst {
+        iss: identity.issuer.clone(),
+        sub: identity.subject.clone(),
+        aud: identity.audience.clone(),
+        azp: azp.map(str::to_owned),
+        auth_time: identity.auth_time.map(Timestamp::from_secs),
+        nonce: identity.nonce.clone(),
+    }
 }

@@ -100,6 +100,7 @@ function answer(text) {
   return new Response(body === "" ? null : body, { status, headers: list });
 }
 
+// A copy of `headers` without the names in line `from` and with the headers in the lines after it.
 function changed(headers, lines, from) {
   const list = new Headers(headers);
   if (lines[from] !== "") for (const name of lines[from].split(",")) list.delete(name);
@@ -110,36 +111,46 @@ function changed(headers, lines, from) {
   return list;
 }
 
-// Sends a call on, natively: F, method, url, binding, context, names to drop, then headers to set.
-function forward(request, env, lines) {
-  const init = { method: lines[1], headers: changed(request.headers, lines, 5), redirect: "manual" };
-  if (request.body !== null) init.body = request.body;
-  return lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init);
+function relayResponse(response, lines) {
+  const { status, statusText } = response;
+  return new Response(response.body, { status, statusText, headers: changed(response.headers, lines, 1) });
 }
 
-// Does what a plan says until there is a response.
+function discard(response, ctx) {
+  if (response.body !== null) ctx.waitUntil(response.body.cancel().catch(() => {}));
+}
+
+// Does what the core's plans say until there is a response. Bodies stay native on both ways.
 async function follow(plan, head, request, env, ctx) {
+  // A short body that may have to be sent again, and the API's 401 while another token is asked for.
+  let kept = request.body;
+  let held = null;
   for (;;) {
     const lines = plan.split("\n");
     switch (lines[0]) {
+      // method, URL, binding, whether the body is kept, journey, names to drop, headers to set…
       case "F": {
+        if (held !== null) discard(held.response, ctx);
+        held = null;
+        if (lines[4] === "keep" && kept === request.body) kept = await request.arrayBuffer();
+        const init = { method: lines[1], headers: changed(request.headers, lines, 6), redirect: "manual" };
+        if (kept !== null) init.body = kept;
         let response;
         try {
-          response = await forward(request, env, lines);
+          response = await (lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init));
         } catch {
           enterWorkerHalf(env);
-          return answer(core.upstream_unreachable(head));
+          return answer(core.upstream_unreachable());
         }
         enterWorkerHalf(env);
-        const relayed = core.relay(head, lines[4], headText(response.status, lines[2], response.headers), request.body !== null, Date.now());
-        const result = relayed.split("\n");
-        if (result[0] === "R") {
-          return new Response(response.body, { status: response.status, statusText: response.statusText, headers: changed(response.headers, result, 1) });
-        }
-        if (response.body !== null) ctx.waitUntil(response.body.cancel().catch(() => {}));
-        plan = relayed;
+        plan = core.relay(head, lines[5], headText(response.status, lines[2], response.headers), Date.now());
+        held = { response, journey: lines[5] };
         break;
       }
+      // names to drop, headers to set…
+      case "R":
+        return relayResponse(held.response, lines);
+      // the object's name, the command, the question to come back with
       case "K": {
         let reply = "";
         try {
@@ -148,18 +159,25 @@ async function follow(plan, head, request, env, ctx) {
           // An empty reply is the core's word for a store that didn't answer.
         }
         enterWorkerHalf(env);
-        plan = core.plan_with_reply(head, lines[3], reply, Date.now());
+        plan = core.plan_with_reply(head, lines[3], reply);
         break;
       }
+      // no other token is to be had: the API's own 401 goes through
+      case "H":
+        plan = core.relay_held(held.journey, headText(held.response.status, "", held.response.headers));
+        break;
       case "A":
+        if (held !== null) discard(held.response, ctx);
         return answer(lines[1]);
       case "E": {
-        const body = request.method === "POST" && lines[1] === "body" ? await boundedText(request, 16384) : undefined;
+        const body = lines[1] === "body" && request.method === "POST" ? await boundedText(request, 16_384) : undefined;
         enterWorkerHalf(env);
         return answer(await settled(core.endpoint(head, body, (name, text) => ask(env, name, text)), 60_000));
       }
+      case "S":
+        return env.ASSETS ? env.ASSETS.fetch(request) : answer(core.not_found());
       default:
-        return env.ASSETS ? env.ASSETS.fetch(request) : answer(core.not_found(head));
+        throw new Error("the core gave no plan");
     }
   }
 }

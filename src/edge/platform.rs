@@ -45,12 +45,7 @@ impl AuditLog for Platform {
     }
 }
 
-/// A JavaScript time value as a [`Timestamp`].
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "milliseconds since the epoch are positive and far below 2^53"
-)]
+/// A JavaScript time value as a [`Timestamp`]: milliseconds, positive and far below 2^53.
 pub(super) fn timestamp(millis: f64) -> Timestamp {
     Timestamp::from_millis(millis as u64)
 }

@@ -5,6 +5,8 @@
 //! until what was written before is durable, so "written before it leaves" is kept by the order of
 //! the effects alone.
 
+#![expect(unreachable_pub, reason = "what is exported is reached by the entry, from JavaScript")]
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -13,7 +15,7 @@ use std::{
 
 use futures_channel::oneshot;
 use js_sys::{Reflect, Uint8Array};
-use wasm_bindgen::{JsCast as _, JsValue, prelude::wasm_bindgen};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use worker::worker_sys;
 
 use super::{environment, platform::Platform};
@@ -27,9 +29,7 @@ use crate::{
         refresh, revoke,
     },
     config,
-    session::{
-        CallerId, Effect, Envelope, Input, Machine, ObjectConfig, Reply, SessionKey, Work,
-    },
+    session::{CallerId, Effect, Envelope, Input, Machine, ObjectConfig, Reply, SessionKey, Work},
     time::Timestamp,
 };
 
@@ -93,8 +93,7 @@ impl SessionObject {
     /// Makes the struct for an object's `ctx`. Writes nothing and reads nothing.
     #[wasm_bindgen(constructor)]
     pub fn new(ctx: JsValue) -> Self {
-        let state =
-            worker::State::from(ctx.unchecked_into::<worker_sys::DurableObjectState>());
+        let state = worker::State::from(ctx.unchecked_into::<worker_sys::DurableObjectState>());
         Self {
             object: Rc::new(Object {
                 state,
@@ -193,9 +192,10 @@ impl Object {
         let object = Rc::clone(self);
         let objects = Rc::clone(objects);
         self.state.wait_until(async move {
-            let session = object.session.borrow().as_ref().map_or_else(String::new, |key| {
-                session_hash(&objects.config.session.keys, key)
-            });
+            let session =
+                object.session.borrow().as_ref().map_or_else(String::new, |key| {
+                    session_hash(&objects.config.session.keys, key)
+                });
             let ctx = ObjectContext {
                 config: &objects.config,
                 ports: &Platform,
@@ -203,7 +203,9 @@ impl Object {
                 session,
             };
             let input = match work {
-                Work::Login(login) => Input::LoginDone(Box::new(exchange::login(&ctx, &login).await)),
+                Work::Login(login) => {
+                    Input::LoginDone(Box::new(exchange::login(&ctx, &login).await))
+                }
                 Work::Refresh(work) => Input::RefreshDone(refresh::refresh(&ctx, &work).await),
                 Work::Revoke { endpoint, token } => {
                     Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token).await)
@@ -233,7 +235,6 @@ fn reply_text(reply: &Reply) -> String {
     serde_json::to_string(reply).unwrap_or_else(|_| "\"broken\"".to_owned())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
 fn date(at: Timestamp) -> js_sys::Date {
     js_sys::Date::new(&JsValue::from_f64(at.as_millis() as f64))
 }

@@ -26,8 +26,7 @@ impl UpstreamUrl {
             _ => path.as_str(),
         };
         let query_len = query.map_or(0, |query| query.len() + 1);
-        let mut url =
-            String::with_capacity(origin.len() + base.len() + rest.len() + query_len + 1);
+        let mut url = String::with_capacity(origin.len() + base.len() + rest.len() + query_len + 1);
         url.push_str(origin);
         url.push_str(base);
         url.push_str(rest);

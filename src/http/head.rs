@@ -54,6 +54,8 @@ pub struct Known<'a> {
     pub sec_fetch_mode: Option<&'a str>,
     /// `Sec-Fetch-Site`
     pub sec_fetch_site: Option<&'a str>,
+    /// `Service-Worker`: the script of one is asked for.
+    pub service_worker: Option<&'a str>,
     /// `Transfer-Encoding`
     pub transfer_encoding: Option<&'a str>,
     /// `Upgrade`
@@ -175,6 +177,7 @@ impl<'a> Known<'a> {
             "sec-fetch-dest" => &mut self.sec_fetch_dest,
             "sec-fetch-mode" => &mut self.sec_fetch_mode,
             "sec-fetch-site" => &mut self.sec_fetch_site,
+            "service-worker" => &mut self.service_worker,
             "transfer-encoding" => &mut self.transfer_encoding,
             "upgrade" => &mut self.upgrade,
             "x-tokenkeep" => &mut self.x_tokenkeep,

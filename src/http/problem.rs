@@ -278,7 +278,10 @@ pub fn problem_with(code: ProblemCode, members: Map<String, Value>) -> Answer {
     }
     let mut headers = common_headers();
     headers.push(("content-type", Cow::Borrowed("application/problem+json")));
-    headers.push(("content-security-policy", Cow::Borrowed("default-src 'none'; frame-ancestors 'none'")));
+    headers.push((
+        "content-security-policy",
+        Cow::Borrowed("default-src 'none'; frame-ancestors 'none'"),
+    ));
     error_headers(&mut headers, code);
     Answer { status: row.status, headers, body: body.to_string() }
 }

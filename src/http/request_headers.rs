@@ -14,77 +14,71 @@ use std::borrow::Cow;
 use super::head::RequestHead;
 use crate::secret::Secret;
 
-/// Dropped by name, in normal form (lower case, `-` for `_` and `.`).
+/// Dropped by name, in normal form (lower case, `-` for `_` and `.`): ours and the browser's own,
+/// hop-by-hop (RFC 9110 §7.6.1), and what tells an API who the user is, where the request comes
+/// from, which path or method was meant. Sorted.
 const DROPPED: &[&str] = &[
-    // Ours and the browser's: never an API's.
     "authorization",
+    "cdn-loop",
+    "client-cert",
+    "client-cert-chain",
+    "client-ip",
+    "connection",
     "cookie",
     "cookie2",
-    "host",
-    "origin",
-    "referer",
-    "x-tokenkeep",
-    "tokenkeep-error",
-    // Hop-by-hop (RFC 9110 §7.6.1), and what belongs to this hop.
-    "connection",
+    "dpop",
     "early-data",
     "expect",
+    "fastly-client-ip",
+    "forwarded",
+    "host",
     "http2-settings",
+    "id-token",
     "keep-alive",
+    "origin",
+    "referer",
+    "remote-user",
     "te",
     "trailer",
     "transfer-encoding",
-    "upgrade",
-    // Where the request comes from.
-    "client-ip",
-    "cdn-loop",
-    "fastly-client-ip",
-    "forwarded",
     "true-client-ip",
+    "upgrade",
     "via",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-host",
-    "x-original-forwarded-for",
-    "x-original-host",
-    "x-real-ip",
-    "x-remote-addr",
-    "x-remote-ip",
-    // Which path or method was meant.
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-middleware-subrequest",
-    "x-original-method",
-    "x-original-uri",
-    "x-original-url",
-    "x-rewrite-url",
-    // Who the user is.
-    "client-cert",
-    "client-cert-chain",
-    "dpop",
-    "id-token",
-    "remote-user",
     "x-access-token",
     "x-amzn-oidc-accesstoken",
     "x-amzn-oidc-data",
     "x-amzn-oidc-identity",
-    "x-client-cert",
     "x-client-dn",
+    "x-client-ip",
     "x-client-verify",
+    "x-cluster-client-ip",
     "x-email",
     "x-groups",
+    "x-host",
+    "x-http-method",
+    "x-http-method-override",
     "x-id-token",
     "x-identity",
     "x-jwt-assertion",
+    "x-method-override",
+    "x-middleware-subrequest",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
     "x-remote-user",
+    "x-rewrite-url",
     "x-roles",
     "x-session",
     "x-tenant",
-    "x-userinfo",
+    "x-tokenkeep",
 ];
 
-/// Dropped by the beginning of the name, in normal form.
+/// Dropped by the beginning of the name, in normal form. Sorted; none begins with another.
 const DROPPED_PREFIXES: &[&str] = &[
     "access-control-request-",
     "cf-",
@@ -96,7 +90,7 @@ const DROPPED_PREFIXES: &[&str] = &[
     "tokenkeep-",
     "x-auth-",
     "x-authenticated-",
-    "x-client-cert-",
+    "x-client-cert",
     "x-envoy-",
     "x-forwarded-",
     "x-goog-authenticated-",
@@ -134,19 +128,27 @@ pub fn edit<'a>(head: &RequestHead<'a>, access_token: Option<&Secret<String>>) -
         set.push(("accept-encoding", Secret::from(accept_encoding(accepted))));
     }
     if let Some(token) = access_token {
-        let mut value = String::with_capacity(7 + token.expose().len());
-        value.push_str("Bearer ");
-        value.push_str(token.expose());
-        set.push(("authorization", Secret::new(value)));
+        set.push(("authorization", bearer(token)));
     }
     RequestEdit { drop, set }
+}
+
+/// The value of `Authorization` (RFC 6750 §2.1).
+pub(crate) fn bearer(token: &Secret<String>) -> Secret<String> {
+    let mut value = String::with_capacity(7 + token.expose().len());
+    value.push_str("Bearer ");
+    value.push_str(token.expose());
+    Secret::new(value)
 }
 
 /// Whether a header of this name stays here.
 pub(crate) fn is_dropped(name: &str) -> bool {
     let name = normal_form(name);
-    DROPPED.contains(&name.as_ref())
-        || DROPPED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    // The greatest prefix that isn't after the name is the only one that it can begin with.
+    let after = DROPPED_PREFIXES.partition_point(|prefix| *prefix <= name.as_ref());
+    let prefix = after.checked_sub(1).and_then(|at| DROPPED_PREFIXES.get(at));
+    prefix.is_some_and(|prefix| name.starts_with(prefix))
+        || DROPPED.binary_search(&name.as_ref()).is_ok()
 }
 
 /// The names that a `Connection` header lists (RFC 9110 §7.6.1).

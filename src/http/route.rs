@@ -36,14 +36,8 @@ pub enum EndpointName {
 
 impl EndpointName {
     /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Login,
-        Self::Callback,
-        Self::Logout,
-        Self::LoggedOut,
-        Self::Session,
-        Self::Health,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Login, Self::Callback, Self::Logout, Self::LoggedOut, Self::Session, Self::Health];
 
     /// The last segment of its path.
     pub const fn as_str(self) -> &'static str {

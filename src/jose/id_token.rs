@@ -434,3 +434,6 @@ fn left_half_hash(alg: SigningAlg, access_token: &Secret<String>) -> String {
         SigningAlg::EdDSA => left_half(&Sha512::digest(token)),
     }
 }
+
+#[cfg(test)]
+mod tests;

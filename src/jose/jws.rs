@@ -217,3 +217,6 @@ fn verify<A: Algorithm>(
     A::Signature::try_from_slice(signature)
         .is_ok_and(|signature| algorithm.verify_signature(&signature, key, signed.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ pub mod jwk_set;
 pub mod jws;
 pub mod numeric_date;
 pub mod refreshed;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use id_token::{
     IdTokenError, IdTokenExpectations, Nonce, UntrustedIdToken, VerifiedIdToken, VerifiedIdentity,

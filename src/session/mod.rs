@@ -11,6 +11,7 @@ pub mod machine;
 pub mod protocol;
 pub mod record;
 mod seal;
+mod ticket;
 pub mod transaction;
 
 pub use id::{SessionId, SessionKey};

@@ -1,8 +1,25 @@
-//! What is kept of a session.
+//! The object's one row, versioned: version (1 byte), the open part's length (4 bytes) and its
+//! JSON, then, for a live session, nonce and ciphertext.
+//!
+//! The open part is what must be known without the cookie: when things are due. The sealed part
+//! opens only with a key of the ring and the SessionId together, and is bound to the open part.
+//! A newer release's version is nobody's to judge: it is left alone.
 
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
+
+use super::{
+    KeyRing, SessionId, SessionKey, TokenKey,
+    lifetime::{Deadlines, HeldToken},
+    protocol::{EndReason, LoginFailure},
+    seal::{NONCE, Purpose, VERSION},
+    ticket::{LogoutTicket, RevocationTicket},
+};
+use crate::{
+    secret::{Secret, in_the_clear},
+    time::Timestamp,
+};
 
 /// Who logged in, as verified at the login and renewed by every verified ID token since.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -14,13 +31,30 @@ pub struct Identity {
     /// `aud`, all of it.
     pub audience: Vec<String>,
     /// `sid`, for logout tokens.
+    #[serde(default)]
     pub sid: Option<String>,
     /// `auth_time`, in seconds.
+    #[serde(default)]
     pub auth_time: Option<u64>,
     /// `nonce` of the login.
+    #[serde(default)]
     pub nonce: Option<String>,
     /// What `GET session` may show: protocol claims removed.
     pub claims: BTreeMap<String, serde_json::Value>,
+}
+
+impl Identity {
+    /// What is kept after a refresh: the new claims alone (Pomerium CVE-2021-41230 went on with the
+    /// old ones), and of the login what a refreshed ID token needn't repeat.
+    pub(super) fn renewed_from(self, login: &Self) -> Self {
+        Self {
+            sid: self.sid.or_else(|| login.sid.clone()),
+            auth_time: login.auth_time.or(self.auth_time),
+            nonce: login.nonce.clone(),
+            audience: login.audience.clone(),
+            ..self
+        }
+    }
 }
 
 /// Shows nothing of the person.
@@ -28,4 +62,292 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Identity([redacted])")
     }
+}
+
+/// The row, as far as it can be read without the cookie.
+#[derive(Debug)]
+pub(super) enum Row {
+    /// A session.
+    Live(Box<ClosedRecord>),
+    /// A code that is being exchanged, or was when the object stopped.
+    Exchanging(Marker),
+    /// Nothing any more, and nothing to be.
+    Ended(Tombstone),
+    /// What a newer release wrote.
+    Newer,
+    /// What nobody wrote.
+    Damaged,
+}
+
+/// A session's record, not opened.
+#[derive(Debug)]
+pub(super) struct ClosedRecord {
+    /// Its open part.
+    pub(super) open: OpenPart,
+    /// The same, byte for byte as it was bound.
+    open_bytes: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+/// What is known of a session without the cookie.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct OpenPart {
+    /// Under which ring key the rest is sealed.
+    pub(super) kid: String,
+    /// The object's name.
+    pub(super) session: SessionKey,
+    /// Counts refreshes.
+    pub(super) epoch: u64,
+    /// When it ends by itself.
+    pub(super) deadlines: Deadlines,
+    /// When the session was made.
+    pub(super) created: Timestamp,
+    /// Its last activity that was written, to the hour.
+    pub(super) last_seen: Timestamp,
+    /// Under which names the subject's objects list it.
+    pub(super) names: IndexNames,
+    /// What the alarm was last set to.
+    #[serde(default)]
+    pub(super) alarm: Option<Timestamp>,
+}
+
+/// The names of the subject's objects: keyed hashes, so that a dump names no subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct IndexNames {
+    /// By issuer and `sub`.
+    pub(super) subject: String,
+    /// By issuer and `sid`: a `sid` is never taken for a `sub`.
+    #[serde(default)]
+    pub(super) sid: Option<String>,
+}
+
+impl IndexNames {
+    /// HMAC(`NAME_KEY`, kind ‖ length-prefixed issuer, `sub` or `sid`).
+    pub(super) fn of(identity: &Identity, keys: &KeyRing) -> Self {
+        let name = |kind, value: &str| {
+            keys.keyed_hash(kind, &[identity.issuer.as_bytes(), value.as_bytes()])
+        };
+        Self {
+            subject: name("index sub", &identity.subject),
+            sid: identity.sid.as_deref().map(|sid| name("index sid", sid)),
+        }
+    }
+}
+
+/// The sealed part.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Contents {
+    /// One access token for each (resource, scope) that was asked for.
+    pub(super) tokens: Vec<HeldToken>,
+    /// The one refresh token.
+    #[serde(default, with = "in_the_clear::option")]
+    pub(super) refresh_token: Option<Secret<String>>,
+    /// The last verified ID token, for `id_token_hint`.
+    #[serde(default, with = "in_the_clear::option")]
+    pub(super) id_token: Option<Secret<String>>,
+    /// Who logged in.
+    pub(super) identity: Identity,
+    /// The provider's endpoints as they were at the login.
+    pub(super) endpoints: Endpoints,
+    /// Which of our origins the session was made for.
+    pub(super) origin: String,
+    /// Keyed hash of state and code: who brings the same gets the same answer.
+    pub(super) login_id: String,
+    /// A refresh left and its result isn't written.
+    #[serde(default)]
+    pub(super) sending: bool,
+    /// The answer to a refresh with this refresh token was lost: it may be spent.
+    #[serde(default)]
+    pub(super) lost: bool,
+}
+
+impl Contents {
+    /// The token that is held for `key`.
+    pub(super) fn token(&self, key: &TokenKey) -> Option<&HeldToken> {
+        self.tokens.iter().find(|token| token.key == *key)
+    }
+
+    /// The same, to change it.
+    pub(super) fn token_mut(&mut self, key: &TokenKey) -> Option<&mut HeldToken> {
+        self.tokens.iter_mut().find(|token| token.key == *key)
+    }
+
+    /// Takes a token in the place of the one for the same key.
+    pub(super) fn hold(&mut self, token: HeldToken) {
+        self.tokens.retain(|held| held.key != token.key);
+        // Keys come from the operator's routes; the bound is for configurations long gone.
+        while self.tokens.len() >= MAX_TOKENS {
+            self.tokens.remove(0);
+        }
+        self.tokens.push(token);
+    }
+}
+
+const MAX_TOKENS: usize = 16;
+
+/// The provider's endpoints as they were at the login.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Endpoints {
+    /// `token_endpoint`.
+    pub(super) token: String,
+    /// `jwks_uri`.
+    pub(super) jwks_uri: String,
+    /// `revocation_endpoint`.
+    #[serde(default)]
+    pub(super) revocation: Option<String>,
+    /// `end_session_endpoint`.
+    #[serde(default)]
+    pub(super) end_session: Option<String>,
+    /// `userinfo_endpoint`.
+    #[serde(default)]
+    pub(super) userinfo: Option<String>,
+}
+
+/// A code is being exchanged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Marker {
+    /// The object's name.
+    pub(super) session: SessionKey,
+    /// Keyed hash of state and code.
+    pub(super) login_id: String,
+    /// When the exchange began.
+    pub(super) began: Timestamp,
+    /// When the transaction has run out.
+    pub(super) until: Timestamp,
+    /// When the alarm is to ring first, so that the session's own deadline needs no second one.
+    pub(super) wake: Timestamp,
+}
+
+/// What is left of a session, or of a login that came to nothing: a late create finds it taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tombstone {
+    /// The object's name.
+    pub(super) session: SessionKey,
+    /// How long it is kept, tickets aside.
+    pub(super) until: Timestamp,
+    /// Why the session ended, if there was one.
+    #[serde(default)]
+    pub(super) reason: Option<EndReason>,
+    /// The login that came to nothing, and how.
+    #[serde(default)]
+    pub(super) login: Option<FailedLogin>,
+    /// Refresh tokens that wait for their revocation.
+    #[serde(default)]
+    pub(super) revocations: Vec<RevocationTicket>,
+    /// The ID token that waits for a one-time URL.
+    #[serde(default)]
+    pub(super) logout: Option<LogoutTicket>,
+    /// What the alarm was last set to.
+    #[serde(default)]
+    pub(super) alarm: Option<Timestamp>,
+}
+
+impl Tombstone {
+    /// One that holds nothing but the place.
+    pub(super) const fn new(session: SessionKey, until: Timestamp) -> Self {
+        Self {
+            session,
+            until,
+            reason: None,
+            login: None,
+            revocations: Vec::new(),
+            logout: None,
+            alarm: None,
+        }
+    }
+}
+
+/// A login that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FailedLogin {
+    /// Keyed hash of state and code.
+    pub(super) id: String,
+    /// What everyone who brings them is told.
+    pub(super) failure: LoginFailure,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum OpenRef<'a> {
+    Live(&'a OpenPart),
+    Exchanging(&'a Marker),
+    Ended(&'a Tombstone),
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum OpenOwned {
+    Live(OpenPart),
+    Exchanging(Marker),
+    Ended(Tombstone),
+}
+
+impl Row {
+    /// Reads a row; never fails, never opens anything.
+    pub(super) fn decode(bytes: &[u8]) -> Self {
+        match bytes.split_first() {
+            Some((&VERSION, rest)) => Self::decode_v1(rest).unwrap_or(Self::Damaged),
+            Some((&0, _)) | None => Self::Damaged,
+            Some(_) => Self::Newer,
+        }
+    }
+
+    fn decode_v1(rest: &[u8]) -> Option<Self> {
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (open_bytes, sealed) = rest.split_at_checked(length)?;
+        Some(match serde_json::from_slice(open_bytes).ok()? {
+            OpenOwned::Live(open) => Self::Live(Box::new(ClosedRecord {
+                open,
+                open_bytes: open_bytes.to_vec(),
+                sealed: sealed.to_vec(),
+            })),
+            OpenOwned::Exchanging(marker) => Self::Exchanging(marker),
+            OpenOwned::Ended(tombstone) => Self::Ended(tombstone),
+        })
+    }
+}
+
+impl ClosedRecord {
+    /// Opens it; `None` if the ring hasn't the key or the id isn't this session's.
+    pub(super) fn open(&self, keys: &KeyRing, id: &SessionId) -> Option<Contents> {
+        let key = keys.opening(Purpose::Record, &self.open.kid, id.expose())?;
+        let plain = key.open(&[id.key().as_bytes(), &self.open_bytes], &self.sealed)?;
+        serde_json::from_slice(plain.expose()).ok()
+    }
+}
+
+/// A live session's row. Seals under the ring's first key and says so in `open`.
+pub(super) fn encode_live(
+    keys: &KeyRing,
+    id: &SessionId,
+    open: &mut OpenPart,
+    contents: &Contents,
+    nonce: [u8; NONCE],
+) -> Option<Vec<u8>> {
+    keys.first_kid().clone_into(&mut open.kid);
+    let open_bytes = serde_json::to_vec(&OpenRef::Live(open)).ok()?;
+    let plain = Secret::new(serde_json::to_vec(contents).ok()?);
+    let key = keys.sealing(Purpose::Record, id.expose());
+    let sealed = key.seal(nonce, &[id.key().as_bytes(), &open_bytes], plain.expose())?;
+    frame(&open_bytes, &sealed)
+}
+
+/// A marker's row.
+pub(super) fn encode_marker(marker: &Marker) -> Option<Vec<u8>> {
+    frame(&serde_json::to_vec(&OpenRef::Exchanging(marker)).ok()?, &[])
+}
+
+/// A tombstone's row.
+pub(super) fn encode_tombstone(tombstone: &Tombstone) -> Option<Vec<u8>> {
+    frame(&serde_json::to_vec(&OpenRef::Ended(tombstone)).ok()?, &[])
+}
+
+fn frame(open: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    let mut row = Vec::with_capacity(5 + open.len() + sealed.len());
+    row.push(VERSION);
+    row.extend_from_slice(&u32::try_from(open.len()).ok()?.to_be_bytes());
+    row.extend_from_slice(open);
+    row.extend_from_slice(sealed);
+    Some(row)
 }

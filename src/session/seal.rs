@@ -121,12 +121,8 @@ pub(super) fn push_with_length(out: &mut Vec<u8>, part: &[u8]) {
 mod tests {
     use super::*;
 
-    const PURPOSES: [Purpose; 4] = [
-        Purpose::Record,
-        Purpose::Transaction,
-        Purpose::LogoutTicket,
-        Purpose::RevocationTicket,
-    ];
+    const PURPOSES: [Purpose; 4] =
+        [Purpose::Record, Purpose::Transaction, Purpose::LogoutTicket, Purpose::RevocationTicket];
 
     fn key(purpose: Purpose) -> SealKey {
         SealKey::derive(purpose, "a", &[1; 32], b"holder")

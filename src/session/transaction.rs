@@ -23,7 +23,7 @@ use crate::{
 const MAX_VALUE: usize = 3_800;
 
 /// One login under way.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Transaction {
     /// `state` of the authorization request.
     #[serde(with = "in_the_clear")]

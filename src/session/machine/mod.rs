@@ -1,34 +1,370 @@
-//! The session object's states and commands as a pure function.
+//! The session object's states and commands as a pure function: a state, an input and a time give
+//! a state and what to do (design §4).
+//!
+//! ```text
+//!            Login            LoginDone(Ok)             Access, Status
+//!   Empty ────────► Exchanging ───────────► Open ◄──────────────────── Closed
+//!     │                 │                    │                            ▲
+//!     │ End             │ LoginDone(Err)     │ End, a limit,              │ load
+//!     ▼                 ▼                    ▼ a refused refresh          │
+//!   Ended ◄─────────────┴────────────────────┘        (alarm) ──► Empty   row
+//! ```
+//!
+//! How nothing is lost and nothing done twice: whatever an input changes is written in *one* row
+//! before any work or reply that rests on it ([`Turn::effects`] puts the list in that order). The
+//! object is the row's only writer and takes one input at a time, so a crash leaves the row of the
+//! input before: a login finds its `Exchanging`, a refresh its `sending`. Work is single-flight:
+//! whoever comes later waits for it, and everyone is answered exactly once, whatever ends first.
 
+mod end;
+mod login;
+mod refresh;
+#[cfg(test)]
+mod tests;
 mod work;
 
+use std::{collections::VecDeque, time::Duration};
+
 pub use work::{
-    CallerId, Effect, Input, NewSession, RefreshOutcome, RefreshWork, Refreshed,
-    RevocationOutcome, Work,
+    CallerId, Effect, Input, NewSession, RefreshOutcome, RefreshWork, Refreshed, RevocationOutcome,
+    Work,
 };
 
-use super::protocol::ObjectConfig;
-use crate::time::Timestamp;
+use self::{
+    end::Revocation,
+    login::LoginFlight,
+    refresh::{Gate, RefreshFlight},
+};
+use super::{
+    KeyRing, SessionId, SessionKey, TokenKey,
+    protocol::{Command, Envelope, ObjectConfig, PROTOCOL, Reply, StatusReply},
+    record::{
+        self, ClosedRecord, Contents, Marker, OpenPart, Row, Tombstone, encode_marker,
+        encode_tombstone,
+    },
+    seal::NONCE,
+};
+use crate::{audit::Event, time::Timestamp};
 
-/// The session object's state.
+/// How long a newer release's row is left before it is looked at again.
+const NEWER_RECHECK: Duration = Duration::from_secs(600);
+
+/// A session's object.
 #[derive(Debug)]
-pub struct Machine {}
+pub struct Machine {
+    config: ObjectConfig,
+    state: State,
+    /// What the alarm is set to, as far as is known.
+    armed: Option<Timestamp>,
+    login: Option<LoginFlight>,
+    refresh: Option<RefreshFlight>,
+    /// Who waits for a token while one for another key is under way.
+    queue: Vec<(TokenKey, Vec<CallerId>)>,
+    /// What keeps refreshes back for a while.
+    gates: Vec<Gate>,
+    revoking: Option<Revocation>,
+    revocations: VecDeque<Revocation>,
+    /// A row could not be encoded: nothing that rests on it is answered any more.
+    broken: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing is stored.
+    Empty,
+    /// A code is being exchanged, or was when the object stopped.
+    Exchanging(Marker),
+    /// A session that nobody has opened since the object started.
+    Closed(Box<ClosedRecord>),
+    /// A session; kept open while the object lives.
+    Open(Box<Session>),
+    /// A tombstone.
+    Ended(Tombstone),
+    /// A newer release's row.
+    Newer,
+    /// Nobody's row.
+    Damaged,
+}
+
+/// An opened session.
+#[derive(Debug)]
+struct Session {
+    id: SessionId,
+    open: OpenPart,
+    contents: Contents,
+}
+
+/// One input's worth of time, randomness and things to do.
+struct Turn<'a> {
+    now: Timestamp,
+    entropy: &'a mut dyn FnMut(&mut [u8]),
+    /// The state differs from the row.
+    dirty: bool,
+    starts: Vec<Work>,
+    replies: Vec<(CallerId, Reply)>,
+    events: Vec<Event>,
+}
 
 impl Machine {
-    /// From the object's one row, if it has one.
+    /// From the object's one row, if it has one. Writes nothing, opens nothing.
     pub fn load(config: ObjectConfig, stored: Option<&[u8]>) -> Self {
-        let _ = (config, stored);
-        Self {}
+        let (state, armed) = match stored.map(Row::decode) {
+            None => (State::Empty, None),
+            Some(Row::Live(closed)) => {
+                let alarm = closed.open.alarm;
+                (State::Closed(closed), alarm)
+            }
+            Some(Row::Exchanging(marker)) => {
+                let wake = marker.wake;
+                (State::Exchanging(marker), Some(wake))
+            }
+            Some(Row::Ended(tombstone)) => {
+                let alarm = tombstone.alarm;
+                (State::Ended(tombstone), alarm)
+            }
+            Some(Row::Newer) => (State::Newer, None),
+            Some(Row::Damaged) => (State::Damaged, None),
+        };
+        Self {
+            config,
+            state,
+            armed,
+            login: None,
+            refresh: None,
+            queue: Vec::new(),
+            gates: Vec::new(),
+            revoking: None,
+            revocations: VecDeque::new(),
+            broken: false,
+        }
     }
 
-    /// Takes an input and says what to do, in order.
+    /// Takes an input and says what to do, in order. `entropy` fills with random bytes of
+    /// cryptographic quality.
     pub fn handle(
         &mut self,
         input: Input,
         now: Timestamp,
         entropy: &mut dyn FnMut(&mut [u8]),
     ) -> Vec<Effect> {
-        let _ = (input, now, entropy);
-        Vec::new()
+        let mut turn = Turn::new(now, entropy);
+        let is_alarm = matches!(input, Input::Alarm);
+        match input {
+            Input::Command { caller, envelope } => self.command(caller, envelope, &mut turn),
+            Input::LoginDone(result) => self.login_done(*result, &mut turn),
+            Input::RefreshDone(outcome) => self.refresh_done(outcome, &mut turn),
+            Input::RevocationDone(outcome) => self.revocation_done(outcome, &mut turn),
+            Input::Alarm => self.alarm(&mut turn),
+        }
+        self.start_next_refresh(&mut turn);
+        self.start_next_revocation(&mut turn);
+        self.finish(turn, is_alarm)
+    }
+
+    fn command(&mut self, caller: CallerId, envelope: Envelope, turn: &mut Turn<'_>) {
+        let Envelope { protocol, session_key, command } = envelope;
+        if protocol != PROTOCOL || matches!(self.state, State::Newer) {
+            return turn.reply(caller, Reply::Unsupported);
+        }
+        if self.broken {
+            return turn.reply(caller, Reply::Broken);
+        }
+        let is_addressed = command.session_id().is_none_or(|id| id.key() == session_key)
+            && self.session_key().is_none_or(|own| *own == session_key);
+        if !is_addressed {
+            return turn.reply(caller, Reply::NoSession);
+        }
+        match command {
+            Command::Login(login) => self.log_in(caller, login, turn),
+            Command::Access { session_id, token, refused_epoch } => {
+                self.access(caller, &session_id, token, refused_epoch, turn);
+            }
+            Command::Status { session_id, touch } => {
+                let reply = self.status(&session_id, touch, turn);
+                turn.reply(caller, reply);
+            }
+            Command::End { session_id, reason, keep_id_token } => {
+                let reply = self.end(&session_id, reason, keep_id_token, turn);
+                turn.reply(caller, reply);
+            }
+            Command::RedeemLogout { ticket } => {
+                let reply = self.redeem_logout(&ticket, turn);
+                turn.reply(caller, reply);
+            }
+        }
+    }
+
+    fn status(&mut self, id: &SessionId, touch: bool, turn: &mut Turn<'_>) -> Reply {
+        let idle = self.config.session.idle;
+        let Some(session) = self.open(id) else { return Reply::NoSession };
+        if let Some(reason) = session.ended(turn.now) {
+            self.end_session(reason, false, turn);
+            return Reply::NoSession;
+        }
+        if touch && session.touch(idle, turn.now) {
+            turn.dirty = true;
+        }
+        Reply::Status(Box::new(StatusReply {
+            claims: session.contents.identity.claims.clone(),
+            created: session.open.created,
+            idle_deadline: session.open.deadlines.idle,
+            absolute_deadline: session.open.deadlines.absolute,
+        }))
+    }
+
+    /// The session, if this id opens it. Opens it once and keeps it open.
+    fn open(&mut self, id: &SessionId) -> Option<&mut Session> {
+        if let State::Closed(closed) = &self.state {
+            let contents = closed.open(&self.config.session.keys, id)?;
+            let open = closed.open.clone();
+            self.state = State::Open(Box::new(Session { id: id.clone(), open, contents }));
+        }
+        match &mut self.state {
+            State::Open(session) if session.id == *id => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Which object this is, once something is stored.
+    const fn session_key(&self) -> Option<&SessionKey> {
+        match &self.state {
+            State::Empty | State::Newer | State::Damaged => None,
+            State::Exchanging(marker) => Some(&marker.session),
+            State::Closed(closed) => Some(&closed.open.session),
+            State::Open(session) => Some(&session.open.session),
+            State::Ended(tombstone) => Some(&tombstone.session),
+        }
+    }
+
+    /// When the alarm is needed next.
+    fn due(&self, now: Timestamp) -> Option<Timestamp> {
+        match &self.state {
+            State::Empty | State::Damaged => None,
+            State::Newer => Some(now.after(NEWER_RECHECK)),
+            State::Exchanging(marker) if marker.wake > now => Some(marker.wake),
+            State::Exchanging(marker) => Some(marker.until),
+            State::Closed(closed) => {
+                Some(closed.open.deadlines.idle.min(closed.open.deadlines.absolute))
+            }
+            State::Open(session) => {
+                Some(session.open.deadlines.idle.min(session.open.deadlines.absolute))
+            }
+            State::Ended(tombstone) => {
+                let tickets = tombstone.revocations.iter().map(|t| t.next.min(t.until));
+                let logout = tombstone.logout.iter().map(|t| t.until);
+                tickets.chain(logout).min().or(Some(tombstone.until))
+            }
+        }
+    }
+
+    /// Sets the alarm only where it would ring too late: one that rings early sets itself anew,
+    /// so that a touch costs no second row. Then writes the row, if it has changed.
+    fn finish(&mut self, mut turn: Turn<'_>, is_alarm: bool) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let due = self.due(turn.now).map(|due| due.max(turn.now.after(Duration::from_millis(1))));
+        let is_late = self.armed.is_none_or(|armed| armed <= turn.now || due < Some(armed));
+        let arms = due.is_some() && is_late && (turn.dirty || is_alarm);
+        if arms {
+            self.armed = due;
+        }
+        if turn.dirty {
+            match self.encode(&mut turn) {
+                Some(effect) => effects.push(effect),
+                None => self.broken = true,
+            }
+        }
+        if arms {
+            effects.push(Effect::SetAlarm(due));
+        } else if turn.dirty && due.is_none() && self.armed.take().is_some() {
+            effects.push(Effect::SetAlarm(None));
+        }
+        turn.effects(effects, self.broken)
+    }
+
+    fn encode(&mut self, turn: &mut Turn<'_>) -> Option<Effect> {
+        let row = match &mut self.state {
+            State::Empty => return Some(Effect::DeleteAll),
+            State::Exchanging(marker) => encode_marker(marker)?,
+            State::Ended(tombstone) => {
+                tombstone.alarm = self.armed;
+                encode_tombstone(tombstone)?
+            }
+            State::Open(session) => {
+                session.open.alarm = self.armed;
+                let keys = &self.config.session.keys;
+                let Session { id, open, contents } = &mut **session;
+                record::encode_live(keys, id, open, contents, turn.bytes::<NONCE>())?
+            }
+            State::Closed(_) | State::Newer | State::Damaged => return None,
+        };
+        Some(Effect::Put(row))
+    }
+
+    const fn keys(&self) -> &KeyRing {
+        &self.config.session.keys
+    }
+}
+
+impl Session {
+    /// Whether it has ended by a limit, or with a token that can't be renewed.
+    fn ended(&self, now: Timestamp) -> Option<super::EndReason> {
+        self.open.deadlines.ended(now)
+    }
+
+    /// Counts activity; says whether that is worth a write.
+    fn touch(&mut self, idle: Duration, now: Timestamp) -> bool {
+        let moved = self.open.deadlines.touch(idle, now);
+        if moved {
+            self.open.last_seen = to_the_hour(now);
+        }
+        moved
+    }
+}
+
+/// Last activity is kept to the hour: enough for a list of devices.
+const fn to_the_hour(now: Timestamp) -> Timestamp {
+    Timestamp::from_secs(now.as_secs() / 3600 * 3600)
+}
+
+impl<'a> Turn<'a> {
+    fn new(now: Timestamp, entropy: &'a mut dyn FnMut(&mut [u8])) -> Self {
+        let (starts, replies, events) = (Vec::new(), Vec::new(), Vec::new());
+        Self { now, entropy, dirty: false, starts, replies, events }
+    }
+
+    fn reply(&mut self, caller: CallerId, reply: Reply) {
+        self.replies.push((caller, reply));
+    }
+
+    fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        (self.entropy)(&mut bytes);
+        bytes
+    }
+
+    /// Writes first, then work, then replies, then the log.
+    fn effects(self, writes: Vec<Effect>, broken: bool) -> Vec<Effect> {
+        let mut effects = writes;
+        // What could not be written must not be acted on.
+        let starts = if broken { Vec::new() } else { self.starts };
+        effects.extend(starts.into_iter().map(Effect::Start));
+        effects.extend(self.replies.into_iter().map(|(caller, reply)| {
+            Effect::Reply(caller, if broken { Reply::Broken } else { reply })
+        }));
+        effects.extend(self.events.into_iter().map(Effect::Audit));
+        effects
+    }
+}
+
+impl Command {
+    /// The session that it is about, where it says so.
+    const fn session_id(&self) -> Option<&SessionId> {
+        match self {
+            Self::Login(login) => Some(&login.transaction.session_id),
+            Self::Access { session_id, .. }
+            | Self::Status { session_id, .. }
+            | Self::End { session_id, .. } => Some(session_id),
+            Self::RedeemLogout { .. } => None,
+        }
     }
 }

@@ -1,0 +1,93 @@
+//! The section `session`: where sessions are kept, and for how long.
+
+use serde_json::{Map, Value};
+
+use super::{
+    SessionConfig,
+    fault::Faults,
+    table::{Field, Span, Table},
+};
+use crate::session::KeyRing;
+
+/// Reads the section of `table`; all of it has defaults.
+pub(super) fn read(
+    table: &mut Table<'_>,
+    keys: Option<KeyRing>,
+    faults: &mut Faults,
+) -> Option<SessionConfig> {
+    let empty = Value::Object(Map::new());
+    let missing = Field { key: table.key("session"), value: &empty };
+    let field = table.field("session").unwrap_or(missing);
+    field.table(faults, |table, faults| read_limits(table, keys, faults))?
+}
+
+/// The limits. The absolute one is the cookie's `Max-Age` too, which browsers cut at 400 days
+/// (RFC 6265bis §5.5).
+fn read_limits(
+    table: &mut Table<'_>,
+    keys: Option<KeyRing>,
+    faults: &mut Faults,
+) -> Option<SessionConfig> {
+    const MINUTE: f64 = 60.0;
+    const HOUR: f64 = 3600.0;
+    read_store(table, faults);
+    let idle_is_given = table.field("idle_minutes").is_some();
+    let idle = Span {
+        name: "idle_minutes",
+        default: 60.0,
+        unit_seconds: MINUTE,
+        seconds: 1.0..=43_200.0 * MINUTE,
+        expected: "a number of minutes from 1/60 to 43200",
+    };
+    let absolute = Span {
+        name: "absolute_hours",
+        default: 24.0,
+        unit_seconds: HOUR,
+        seconds: 1.0..=9600.0 * HOUR,
+        expected: "a number of hours from 1/3600 to 9600 (400 days)",
+    };
+    let cache = Span {
+        name: "cache_seconds",
+        default: 5.0,
+        unit_seconds: 1.0,
+        seconds: 0.0..=60.0,
+        expected: "a number of seconds from 0 (off) to 60",
+    };
+    let revocation_ticket = Span {
+        name: "revocation_ticket_minutes",
+        default: 60.0,
+        unit_seconds: MINUTE,
+        seconds: 0.0..=60.0 * MINUTE,
+        expected: "a number of minutes from 0 (off) to 60",
+    };
+    let (idle, absolute) = (table.span(&idle, faults), table.span(&absolute, faults));
+    let (cache, revocation_ticket) =
+        (table.span(&cache, faults), table.span(&revocation_ticket, faults));
+    if let (Some(idle), Some(absolute)) = (idle, absolute)
+        && idle > absolute
+    {
+        let by_default = if idle_is_given { "" } else { " (the default)" };
+        faults.add(
+            table.key("idle_minutes"),
+            format!("{}{by_default}", idle.as_secs_f64() / MINUTE),
+            format!("at most absolute_hours, which is {}", absolute.as_secs_f64() / HOUR),
+        );
+    }
+    Some(SessionConfig {
+        idle: idle?,
+        absolute: absolute?,
+        cache: cache?,
+        revocation_ticket: revocation_ticket?,
+        keys: keys?,
+    })
+}
+
+/// Where sessions are kept: there is one place so far.
+fn read_store(table: &mut Table<'_>, faults: &mut Faults) {
+    let Some(field) = table.field("store") else { return };
+    match field.value.as_str() {
+        Some("durable") => {}
+        Some("kv") => field.refuse("\"durable\": kv is not supported yet", faults),
+        _ => field.refuse("\"durable\"", faults),
+    }
+}

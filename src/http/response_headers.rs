@@ -1,0 +1,220 @@
+//! What becomes of an API's response headers (design §3: the answer of an API is data, not a page
+//! of ours).
+//!
+//! The API was on another origin and now shares the SPA's. So whatever in a response acts on the
+//! whole origin is removed (cookies, storage, service workers, reporting, CORS, transport policy:
+//! `Strict-Transport-Security` too, since it would speak for our host), and the body is marked as
+//! data. Where a token was attached nothing may land in a shared cache.
+//!
+//! For a plain answer the edge applies [`DROPPED`] and [`ResponseRules::fixed`] natively and asks
+//! [`edit`] only where [`needs_edit`] says so; `edit` alone does all of it.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{forward::Location, problem::ProblemCode, request_headers::connection_options};
+use crate::config::Navigation;
+
+/// Removed by name; sorted.
+pub const DROPPED: &[&str] = &[
+    "accept-ch",
+    "activate-storage-access",
+    "alt-svc",
+    "attribution-reporting-register-source",
+    "attribution-reporting-register-trigger",
+    "clear-site-data",
+    "connection",
+    "critical-ch",
+    "expect-ct",
+    "keep-alive",
+    "nel",
+    "observe-browsing-topics",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-connection",
+    "public-key-pins",
+    "public-key-pins-report-only",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "sec-session-challenge",
+    "sec-session-registration",
+    "secure-session-challenge",
+    "secure-session-registration",
+    "service-worker-allowed",
+    "set-cookie",
+    "set-cookie2",
+    "set-login",
+    "speculation-rules",
+    "strict-transport-security",
+    "te",
+    "tokenkeep-error",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "use-as-dictionary",
+];
+
+/// Removed by the beginning of the name.
+pub const DROPPED_PREFIX: &str = "access-control-";
+
+/// Removed besides where a token was attached: they speak to shared caches past `Cache-Control`.
+pub const DROPPED_WITH_TOKEN: &[&str] =
+    &["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control"];
+
+/// How a call's response is to be treated; known before the call leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponseRules {
+    /// The route's.
+    pub navigation: Navigation,
+    /// Whether a token was attached to the call.
+    pub token_attached: bool,
+}
+
+/// What is changed about a response's headers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ResponseEdit<'a> {
+    /// Names to delete, as they came.
+    pub drop: Vec<&'a str>,
+    /// Headers to set, after the deletions; each replaces what is there.
+    pub set: Vec<(&'static str, Cow<'a, str>)>,
+}
+
+impl ResponseRules {
+    /// The headers that are set whatever the response says.
+    pub const fn fixed(self) -> &'static [(&'static str, &'static str)] {
+        match self.navigation {
+            Navigation::Page => &[("x-content-type-options", "nosniff")],
+            Navigation::Refuse | Navigation::Download => &[
+                ("x-content-type-options", "nosniff"),
+                ("cross-origin-resource-policy", "same-origin"),
+                ("content-security-policy", "sandbox"),
+            ],
+        }
+    }
+}
+
+/// The status may go through: final, and one that the runtime can build a response of. (A 101
+/// comes only to an upgrade, which isn't sent.)
+///
+/// # Errors
+///
+/// [`ProblemCode::UpstreamStatusInvalid`]: outside of 200..=599 the runtime throws.
+pub const fn check_status(status: u16) -> Result<(), ProblemCode> {
+    match status {
+        200..=599 => Ok(()),
+        _ => Err(ProblemCode::UpstreamStatusInvalid),
+    }
+}
+
+/// A response of this status has no body; the runtime throws at one (Fetch, "null body status").
+pub const fn is_null_body(status: u16) -> bool {
+    matches!(status, 101 | 103 | 204 | 205 | 304)
+}
+
+/// Whether a response with a header of this (lower-case) name needs [`edit`], beyond the lists.
+pub fn needs_edit(name: &str) -> bool {
+    matches!(name, "connection" | "location" | "www-authenticate" | "content-disposition")
+}
+
+/// The edit for a response with these headers (names in lower case). `location` is what
+/// [`super::forward::map_location`] made of its `Location`, if it has one.
+///
+/// # Errors
+///
+/// [`ProblemCode::UpstreamRedirectRefused`] for a redirect that no route leads to.
+pub fn edit<'a>(
+    rules: ResponseRules,
+    status: u16,
+    headers: &[(&'a str, &'a str)],
+    location: Option<Location>,
+) -> Result<ResponseEdit<'a>, ProblemCode> {
+    let header = |name| headers.iter().find(|(found, _)| *found == name).map(|(_, value)| *value);
+    let named = header("connection").map(connection_options).unwrap_or_default();
+    let mut edit = ResponseEdit::default();
+    edit.drop = headers
+        .iter()
+        .filter(|(name, value)| {
+            is_dropped(rules, name, value) || named.iter().any(|n| n.eq_ignore_ascii_case(name))
+        })
+        .map(|(name, _)| *name)
+        .collect();
+    edit.set = rules.fixed().iter().map(|(name, value)| (*name, Cow::Borrowed(*value))).collect();
+    match location {
+        Some(Location::Ours(path)) => edit.set.push(("location", Cow::Owned(path))),
+        Some(Location::Refused) if (300..400).contains(&status) => {
+            return Err(ProblemCode::UpstreamRedirectRefused);
+        }
+        Some(Location::Refused) => edit.drop.push("location"),
+        Some(Location::Foreign) | None => {}
+    }
+    if rules.navigation == Navigation::Download {
+        let disposition = attachment(header("content-disposition"));
+        edit.set.push(("content-disposition", disposition));
+    }
+    if rules.token_attached {
+        edit.set.push(("cache-control", private(header("cache-control"))));
+        edit.set.push(("vary", vary_cookie(header("vary"))));
+    }
+    Ok(edit)
+}
+
+fn is_dropped(rules: ResponseRules, name: &str, value: &str) -> bool {
+    DROPPED.binary_search(&name).is_ok()
+        || name.starts_with(DROPPED_PREFIX)
+        || (rules.token_attached && DROPPED_WITH_TOKEN.contains(&name))
+        || (rules.navigation != Navigation::Page && name == "content-security-policy-report-only")
+        || (name == "www-authenticate" && asks_for_a_password(value))
+}
+
+/// A challenge for which a browser shows its own password window, now in our name.
+fn asks_for_a_password(challenge: &str) -> bool {
+    let challenge = challenge.to_ascii_lowercase();
+    ["basic", "digest", "negotiate", "ntlm"].iter().any(|scheme| challenge.contains(scheme))
+}
+
+/// `Cache-Control` for an answer that belongs to one person: what the API said, without what
+/// speaks to shared caches, and `private`. `no-store` stays all there is.
+pub fn private(cache_control: Option<&str>) -> Cow<'static, str> {
+    // Without a word from the API a browser may guess a lifetime: not for somebody's data.
+    let Some(said) = cache_control else { return Cow::Borrowed("private, no-cache") };
+    let said = said.to_ascii_lowercase();
+    let mut kept = String::from("private");
+    // A comma within a quoted value (`no-cache="a, b"`) leaves pieces that mean nothing.
+    for directive in said.split(',').map(str::trim) {
+        match directive.split('=').next().unwrap_or_default().trim() {
+            "no-store" => return Cow::Borrowed("no-store"),
+            "" | "public" | "private" | "s-maxage" | "proxy-revalidate" => {}
+            _ => {
+                kept.push_str(", ");
+                kept.push_str(directive);
+            }
+        }
+    }
+    Cow::Owned(kept)
+}
+
+/// `Vary` with `Cookie` in it.
+pub fn vary_cookie(vary: Option<&str>) -> Cow<'_, str> {
+    match vary.map(str::trim) {
+        None | Some("") => Cow::Borrowed("Cookie"),
+        Some(said) if said.split(',').any(|name| name.trim().eq_ignore_ascii_case("cookie")) => {
+            Cow::Borrowed(said)
+        }
+        Some(said) if said.split(',').any(|name| name.trim() == "*") => Cow::Borrowed("*"),
+        Some(said) => Cow::Owned(format!("{said}, Cookie")),
+    }
+}
+
+/// `Content-Disposition` as an attachment; the API's own file name stays.
+fn attachment(disposition: Option<&str>) -> Cow<'static, str> {
+    let parameters = disposition.and_then(|said| said.split_once(';')).map(|(_, rest)| rest.trim());
+    match parameters {
+        Some(rest) if !rest.is_empty() => Cow::Owned(format!("attachment; {rest}")),
+        _ => Cow::Borrowed("attachment"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

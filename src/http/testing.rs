@@ -1,0 +1,118 @@
+//! A configuration and heads for the tests of this room.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::Method;
+use crate::{
+    config::{
+        ClientAuth, Config, CsrfPolicy, Navigation, Origin, ProviderConfig, ResponseMode, Route,
+        RoutePath, SessionConfig, SessionRequirement, SigningAlg, Upstream,
+    },
+    secret::Secret,
+    session::{GrantedToken, KeyRing, SessionId, TokenKey},
+    time::Timestamp,
+};
+
+pub(crate) const APP: &str = "https://app.example.com";
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+pub(crate) fn https_origin() -> Origin {
+    Origin {
+        serialized: APP.to_owned(),
+        authority: "app.example.com".to_owned(),
+        is_loopback_http: false,
+        port: 443,
+    }
+}
+
+pub(crate) fn loopback_origin() -> Origin {
+    Origin {
+        serialized: "http://localhost:8787".to_owned(),
+        authority: "localhost:8787".to_owned(),
+        is_loopback_http: true,
+        port: 8787,
+    }
+}
+
+pub(crate) fn route(path: RoutePath) -> Route {
+    Route {
+        path,
+        upstream: Upstream::Url {
+            origin: "https://api.example.com".to_owned(),
+            path: String::new(),
+        },
+        session: SessionRequirement::Required,
+        navigation: Navigation::Refuse,
+        token: TokenKey::default(),
+        methods: vec![Method::Get, Method::Head, Method::Post, Method::Put, Method::Delete],
+        strip_prefix: false,
+        retry_after_401: false,
+    }
+}
+
+pub(crate) fn api() -> Route {
+    route(RoutePath::Prefix("/api".to_owned()))
+}
+
+pub(crate) fn config() -> Config {
+    config_with_routes([api()])
+}
+
+pub(crate) fn config_with_routes(routes: impl IntoIterator<Item = Route>) -> Config {
+    let key = crate::base64url::encode([7; 32]);
+    Config {
+        origins: vec![https_origin(), loopback_origin()],
+        base_path: "/auth".to_owned(),
+        provider: ProviderConfig {
+            issuer: "https://id.example.com".to_owned(),
+            client_id: "client".to_owned(),
+            client_auth: ClientAuth::ClientSecretBasic(Secret::from("secret")),
+            scopes: vec!["openid".to_owned()],
+            authorization_params: BTreeMap::new(),
+            login_params: Vec::new(),
+            response_mode: ResponseMode::Query,
+            id_token_alg: SigningAlg::RS256,
+            userinfo: false,
+            id_token_hint: true,
+            rotates_refresh_tokens: None,
+            allow_http: false,
+        },
+        session: SessionConfig {
+            idle: Duration::from_secs(3600),
+            absolute: Duration::from_secs(86_400),
+            cache: Duration::from_secs(5),
+            revocation_ticket: Duration::ZERO,
+            keys: KeyRing::parse(&format!("k1:{key}"), &key).unwrap(),
+        },
+        routes: routes.into_iter().collect(),
+        csrf: CsrfPolicy::FetchMetadata,
+        post_logout_target: "/".to_owned(),
+        allow_loopback_http: true,
+        jurisdiction: None,
+        log_subject: false,
+    }
+}
+
+pub(crate) fn session_id() -> SessionId {
+    SessionId::from_bytes([9; 32])
+}
+
+/// The session cookie's value.
+pub(crate) fn cookie_value(config: &Config) -> String {
+    config.session.keys.cookie_value(&session_id())
+}
+
+/// `cookie: …` with a session.
+pub(crate) fn cookie_line(config: &Config) -> String {
+    format!("cookie: __Host-Http-tokenkeep={}\n", cookie_value(config))
+}
+
+pub(crate) fn token(epoch: u64, issued_at: Timestamp) -> GrantedToken {
+    GrantedToken {
+        access_token: Secret::from("the-access-token"),
+        epoch,
+        issued_at,
+        expires_at: Some(issued_at.after(Duration::from_secs(400))),
+        session_deadline: NOW.after(Duration::from_secs(3600)),
+    }
+}

@@ -1,0 +1,353 @@
+//! Ends: by command, by a limit, by the alarm; and what they leave to do.
+//!
+//! Whoever ends a session without the cookie can't open it: the alarm deletes, and revokes only
+//! what the object still holds open. A login that took a session's place revokes nothing: some
+//! providers keep one grant per user and client, and the new session lives on it.
+
+use std::time::Duration;
+
+use super::{
+    super::{
+        EndReason, SessionId, SessionKey, Transaction,
+        protocol::{EndedReply, LoginFailure, LogoutTicketKey, Reply},
+        record::Tombstone,
+        seal::NONCE,
+        ticket::{LogoutContents, LogoutTicket, RevocationContents, RevocationTicket},
+    },
+    Machine, RevocationOutcome, State, Turn, Work,
+    refresh::Orphan,
+};
+use crate::{audit::Event, secret::Secret, time::Timestamp};
+
+/// How long a one-time logout URL is good.
+const LOGOUT_TICKET: Duration = Duration::from_secs(120);
+
+/// Pauses between tries of a revocation: as long as it has been going on, within these.
+const SHORTEST_RETRY: Duration = Duration::from_secs(30);
+const LONGEST_RETRY: Duration = Duration::from_secs(600);
+
+/// A refresh token to be revoked.
+#[derive(Debug)]
+pub(super) struct Revocation {
+    session: SessionKey,
+    contents: RevocationContents,
+    since: Timestamp,
+    retry: Retry,
+}
+
+/// What a failed revocation leaves.
+#[derive(Debug)]
+enum Retry {
+    /// Nothing.
+    Never,
+    /// A ticket.
+    Ticket,
+    /// The ticket that it came from.
+    From(RevocationTicket),
+}
+
+impl Revocation {
+    /// One that is tried once.
+    pub(super) const fn once(
+        session: SessionKey,
+        endpoint: String,
+        refresh_token: Secret<String>,
+        since: Timestamp,
+    ) -> Self {
+        let contents = RevocationContents { endpoint, refresh_token };
+        Self { session, contents, since, retry: Retry::Never }
+    }
+}
+
+impl Machine {
+    pub(super) fn end(
+        &mut self,
+        id: &SessionId,
+        reason: EndReason,
+        keep_id_token: bool,
+        turn: &mut Turn<'_>,
+    ) -> Reply {
+        let reply = match &self.state {
+            // A create may still be on its way to here.
+            State::Empty | State::Exchanging(_) => {
+                self.cancel_login(LoginFailure::AlreadyUsed, turn);
+                let until = turn.now.after(Transaction::LIFETIME);
+                self.state = State::Ended(Tombstone::new(id.key(), until));
+                turn.dirty = true;
+                EndedReply::default()
+            }
+            State::Closed(_) | State::Open(_) => {
+                if self.open(id).is_none() {
+                    return Reply::NoSession;
+                }
+                self.end_session(reason, keep_id_token, turn)
+            }
+            State::Ended(_) | State::Damaged => EndedReply::default(),
+            State::Newer => return Reply::Unsupported,
+        };
+        Reply::Ended(Box::new(reply))
+    }
+
+    /// Ends the open session: everyone who waits is told, what was kept goes.
+    pub(super) fn end_session(
+        &mut self,
+        reason: EndReason,
+        keep_id_token: bool,
+        turn: &mut Turn<'_>,
+    ) -> EndedReply {
+        let session = match std::mem::replace(&mut self.state, State::Empty) {
+            State::Open(session) => *session,
+            other => {
+                self.state = other;
+                return EndedReply::default();
+            }
+        };
+        turn.dirty = true;
+        let (open, contents) = (session.open, session.contents);
+        let endpoint = contents.endpoints.revocation.filter(|_| revokes(reason));
+        self.dismiss_waiters(&open.session, endpoint.as_ref(), turn);
+        if let (Some(endpoint), Some(refresh_token)) = (endpoint, contents.refresh_token) {
+            let retry = if reason == EndReason::Logout { Retry::Ticket } else { Retry::Never };
+            let contents = RevocationContents { endpoint, refresh_token };
+            let session = open.session.clone();
+            self.revocations.push_back(Revocation { session, contents, since: turn.now, retry });
+        }
+        let mut reply = EndedReply {
+            ended: true,
+            id_token: contents.id_token.filter(|_| self.config.provider.id_token_hint),
+            ticket: None,
+            end_session_endpoint: contents.endpoints.end_session,
+        };
+        let mut tombstone = Tombstone::new(open.session, open.created.after(Transaction::LIFETIME));
+        tombstone.reason = Some(reason);
+        if keep_id_token {
+            let contents = LogoutContents {
+                id_token: reply.id_token.take(),
+                end_session_endpoint: reply.end_session_endpoint.clone(),
+                origin: contents.origin,
+            };
+            let until = turn.now.after(LOGOUT_TICKET);
+            let key = Secret::new(turn.bytes::<32>());
+            let nonce = turn.bytes::<NONCE>();
+            let sealed = LogoutTicket::seal(
+                self.keys(),
+                &tombstone.session,
+                until,
+                &contents,
+                key.expose(),
+                nonce,
+            );
+            (tombstone.logout, reply.ticket) = sealed.unzip();
+        }
+        let session = self.keys().audit_name(&tombstone.session);
+        turn.events.push(Event::SessionEnded { session, reason });
+        self.bury(tombstone, turn.now);
+        reply
+    }
+
+    fn dismiss_waiters(
+        &mut self,
+        session: &SessionKey,
+        endpoint: Option<&String>,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(flight) = &mut self.refresh {
+            for waiter in std::mem::take(&mut flight.waiters) {
+                turn.reply(waiter, Reply::NoSession);
+            }
+            flight.orphaned = Some(endpoint.map_or(Orphan::Drop, |endpoint| Orphan::Revoke {
+                session: session.clone(),
+                endpoint: endpoint.clone(),
+            }));
+        }
+        for waiter in std::mem::take(&mut self.queue).into_iter().flat_map(|(_, waiters)| waiters) {
+            turn.reply(waiter, Reply::NoSession);
+        }
+        self.gates.clear();
+    }
+
+    /// Keeps a tombstone as long as something hangs on it.
+    fn bury(&mut self, tombstone: Tombstone, now: Timestamp) {
+        let is_done = now >= tombstone.until
+            && tombstone.revocations.is_empty()
+            && tombstone.logout.is_none();
+        self.state = if is_done { State::Empty } else { State::Ended(tombstone) };
+    }
+
+    /// A wrong, late or spent ticket is `NoSession` and changes nothing.
+    pub(super) fn redeem_logout(&mut self, ticket: &LogoutTicketKey, turn: &mut Turn<'_>) -> Reply {
+        let State::Ended(tombstone) = &self.state else { return Reply::NoSession };
+        let opened = tombstone
+            .logout
+            .as_ref()
+            .and_then(|logout| logout.open(self.keys(), &tombstone.session, ticket, turn.now));
+        let Some(contents) = opened else { return Reply::NoSession };
+        let tombstone = Tombstone { logout: None, ..tombstone.clone() };
+        self.bury(tombstone, turn.now);
+        turn.dirty = true;
+        Reply::LogoutRedeemed {
+            id_token: contents.id_token,
+            end_session_endpoint: contents.end_session_endpoint,
+            origin: contents.origin,
+        }
+    }
+
+    pub(super) fn start_next_revocation(&mut self, turn: &mut Turn<'_>) {
+        if self.revoking.is_some() {
+            return;
+        }
+        if let Some(next) = self.revocations.pop_front() {
+            turn.starts.push(Work::Revoke {
+                endpoint: next.contents.endpoint.clone(),
+                token: next.contents.refresh_token.clone(),
+            });
+            self.revoking = Some(next);
+        }
+    }
+
+    pub(super) fn revocation_done(&mut self, outcome: RevocationOutcome, turn: &mut Turn<'_>) {
+        let Some(done) = self.revoking.take() else { return };
+        let will_retry = outcome == RevocationOutcome::Failed && self.keep_ticket(&done, turn);
+        if outcome != RevocationOutcome::Done {
+            let session = self.keys().audit_name(&done.session);
+            turn.events.push(Event::RevocationFailed { session, will_retry });
+        }
+        if let (false, Retry::From(ticket)) = (will_retry, &done.retry) {
+            self.drop_tickets(|other| other.is(ticket), turn);
+        }
+    }
+
+    /// Keeps a failed revocation for another try; says whether there will be one.
+    fn keep_ticket(&mut self, done: &Revocation, turn: &mut Turn<'_>) -> bool {
+        let next = turn.now.after(retry_pause(done.since, turn.now));
+        let fresh = match &done.retry {
+            Retry::Never => return false,
+            Retry::From(ticket) => ticket.later(next),
+            Retry::Ticket => {
+                let until = done.since.after(self.config.session.revocation_ticket);
+                let times = (done.since, until, next);
+                let nonce = turn.bytes::<NONCE>();
+                let sealed = RevocationTicket::seal(
+                    self.keys(),
+                    &done.session,
+                    times,
+                    &done.contents,
+                    nonce,
+                );
+                let Some(ticket) = sealed else { return false };
+                ticket
+            }
+        };
+        if fresh.next >= fresh.until {
+            return false;
+        }
+        if matches!(self.state, State::Empty) {
+            self.state = State::Ended(Tombstone::new(done.session.clone(), turn.now));
+        }
+        let State::Ended(tombstone) = &mut self.state else { return false };
+        tombstone.revocations.retain(|other| !other.is(&fresh));
+        tombstone.revocations.push(fresh);
+        turn.dirty = true;
+        true
+    }
+
+    fn drop_tickets(&mut self, which: impl Fn(&RevocationTicket) -> bool, turn: &mut Turn<'_>) {
+        let State::Ended(tombstone) = &mut self.state else { return };
+        let before = tombstone.revocations.len();
+        tombstone.revocations.retain(|ticket| !which(ticket));
+        if tombstone.revocations.len() != before {
+            turn.dirty = true;
+            let tombstone = tombstone.clone();
+            self.bury(tombstone, turn.now);
+        }
+    }
+
+    /// Whatever is due. An alarm that rings early finds nothing and is set anew.
+    pub(super) fn alarm(&mut self, turn: &mut Turn<'_>) {
+        self.armed = None;
+        let now = turn.now;
+        match &self.state {
+            State::Empty | State::Newer => {}
+            State::Damaged => self.clear(turn),
+            State::Exchanging(marker) => {
+                if now >= marker.until {
+                    self.cancel_login(LoginFailure::Expired, turn);
+                    self.clear(turn);
+                }
+            }
+            State::Open(session) => {
+                if let Some(reason) = session.ended(now) {
+                    self.end_session(reason, false, turn);
+                }
+            }
+            State::Closed(closed) => {
+                if let Some(reason) = closed.open.deadlines.ended(now) {
+                    let until = closed.open.created.after(Transaction::LIFETIME);
+                    let mut tombstone = Tombstone::new(closed.open.session.clone(), until);
+                    tombstone.reason = Some(reason);
+                    let session = self.keys().audit_name(&tombstone.session);
+                    turn.events.push(Event::SessionEnded { session, reason });
+                    self.bury(tombstone, now);
+                    turn.dirty = true;
+                }
+            }
+            State::Ended(_) => self.sweep(turn),
+        }
+    }
+
+    fn clear(&mut self, turn: &mut Turn<'_>) {
+        self.state = State::Empty;
+        turn.dirty = true;
+    }
+
+    /// A tombstone's due times.
+    fn sweep(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        let keys = self.config.session.keys.clone();
+        let State::Ended(tombstone) = &mut self.state else { return };
+        let before = tombstone.clone();
+        tombstone.logout.take_if(|logout| now >= logout.until);
+        tombstone.revocations.retain(|ticket| now < ticket.until);
+        let session = tombstone.session.clone();
+        let revocations = &mut self.revocations;
+        tombstone.revocations.retain_mut(|ticket| {
+            if ticket.next > now {
+                return true;
+            }
+            // A key that left the ring: nobody can open it any more.
+            let Some(contents) = ticket.open(&keys, &session) else { return false };
+            // Not written: a restart rings the alarm that is set from it.
+            ticket.next = now.after(retry_pause(ticket.since, now));
+            let retry = Retry::From(ticket.clone());
+            let session = session.clone();
+            revocations.push_back(Revocation { session, contents, since: ticket.since, retry });
+            true
+        });
+        let is_changed = tombstone.logout != before.logout
+            || tombstone.revocations.len() != before.revocations.len();
+        let is_over = now >= tombstone.until;
+        let tombstone = tombstone.clone();
+        self.bury(tombstone, now);
+        turn.dirty |= is_changed || (is_over && matches!(self.state, State::Empty));
+    }
+}
+
+/// Whose end takes the refresh token back at the provider.
+const fn revokes(reason: EndReason) -> bool {
+    match reason {
+        EndReason::Logout
+        | EndReason::Idle
+        | EndReason::Absolute
+        | EndReason::BackChannel
+        | EndReason::Remote => true,
+        EndReason::Replaced
+        | EndReason::InvalidGrant
+        | EndReason::RefreshAnswerLost
+        | EndReason::RefreshRefused
+        | EndReason::TokenExpired => false,
+    }
+}
+
+fn retry_pause(since: Timestamp, now: Timestamp) -> Duration {
+    now.since(since).clamp(SHORTEST_RETRY, LONGEST_RETRY)
+}

@@ -1,0 +1,386 @@
+//! Access tokens: who asks gets one, and one refresh at a time leaves (promise 3).
+//!
+//! | the provider says | the session |
+//! |---|---|
+//! | new tokens | goes on with them |
+//! | `invalid_grant` | ends; `RefreshAnswerLost` if the answer to an earlier try was lost |
+//! | another definite refusal | ends if no token lives and a later try was refused too |
+//! | nothing usable | goes on; the refresh token may be spent: the next try tells |
+//! | overloaded, or at odds with our credentials | goes on |
+//!
+//! Goes on: the old token serves while it lives, then calls are told whose fault it is. Between
+//! tries stands a gate, so that a provider that is down isn't asked by every call.
+
+use std::time::Duration;
+
+use super::{
+    super::{
+        EndReason, SessionId, SessionKey, TokenKey,
+        lifetime::{self, HeldToken, SessionStatus},
+        protocol::{GrantedToken, Reply, Unavailable},
+        record::IndexNames,
+    },
+    CallerId, Machine, RefreshOutcome, RefreshWork, Refreshed, Session, State, Turn, Work,
+    end::Revocation,
+};
+use crate::{
+    audit::{Event, RefreshFailure},
+    time::Timestamp,
+};
+
+/// The first pause after a try that came to nothing; doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How much later a second definite refusal must be to end a session.
+const REFUSAL_GAP: Duration = Duration::from_secs(5);
+
+/// A refresh under way.
+#[derive(Debug)]
+pub(super) struct RefreshFlight {
+    token: TokenKey,
+    pub(super) waiters: Vec<CallerId>,
+    began: Timestamp,
+    /// The session ended meanwhile; what then becomes of a new refresh token.
+    pub(super) orphaned: Option<Orphan>,
+}
+
+/// What becomes of a refresh token that comes after its session's end.
+#[derive(Debug)]
+pub(super) enum Orphan {
+    /// It is dropped: it shares its grant with a session that lives.
+    Drop,
+    /// It is revoked there.
+    Revoke { session: SessionKey, endpoint: String },
+}
+
+/// What keeps refreshes back for a while.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// For one token, or for all.
+    token: Option<TokenKey>,
+    until: Timestamp,
+    tries: u32,
+    why: Unavailable,
+}
+
+enum Next {
+    Grant(GrantedToken),
+    Refresh { meanwhile: Option<GrantedToken>, wait: bool },
+    End(EndReason),
+}
+
+impl Machine {
+    pub(super) fn access(
+        &mut self,
+        caller: CallerId,
+        id: &SessionId,
+        token: TokenKey,
+        refused_epoch: Option<u64>,
+        turn: &mut Turn<'_>,
+    ) {
+        let idle = self.config.session.idle;
+        let is_flying = self.refresh.as_ref().is_some_and(|flight| flight.token == token);
+        let Some(session) = self.open(id) else { return turn.reply(caller, Reply::NoSession) };
+        if session.ended(turn.now).is_none() && session.touch(idle, turn.now) {
+            turn.dirty = true;
+        }
+        match session.next(&token, refused_epoch, is_flying, turn.now) {
+            Next::Grant(grant) => turn.reply(caller, Reply::Granted(Box::new(grant))),
+            Next::End(reason) => {
+                self.end_session(reason, false, turn);
+                turn.reply(caller, Reply::NoSession);
+            }
+            Next::Refresh { meanwhile: Some(grant), wait: false } => {
+                turn.reply(caller, Reply::Granted(Box::new(grant)));
+                if self.refresh.is_none() && self.held_back(&token, turn.now).is_none() {
+                    self.start_refresh(token, Vec::new(), turn);
+                }
+            }
+            Next::Refresh { meanwhile, .. } => {
+                let unavailable = self.join_refresh(caller, token, turn).err();
+                if let Some(why) = unavailable {
+                    turn.reply(caller, granted_or(meanwhile, why));
+                }
+            }
+        }
+    }
+
+    /// Lets the caller wait for a refresh, begins one where none is under way, or says why not.
+    fn join_refresh(
+        &mut self,
+        caller: CallerId,
+        token: TokenKey,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Unavailable> {
+        match &mut self.refresh {
+            Some(flight) if flight.token == token => flight.waiters.push(caller),
+            Some(_) => match self.queue.iter_mut().find(|(queued, _)| *queued == token) {
+                Some((_, waiters)) => waiters.push(caller),
+                None => self.queue.push((token, vec![caller])),
+            },
+            None => {
+                let can_refresh = matches!(&self.state, State::Open(s) if s.can_refresh());
+                if !can_refresh {
+                    // A token for another resource needs a refresh token: the operator's to mend.
+                    return Err(Unavailable::ProviderRefusesClient);
+                }
+                if let Some(why) = self.held_back(&token, turn.now) {
+                    return Err(why);
+                }
+                self.start_refresh(token, vec![caller], turn);
+            }
+        }
+        Ok(())
+    }
+
+    fn start_refresh(&mut self, token: TokenKey, waiters: Vec<CallerId>, turn: &mut Turn<'_>) {
+        let State::Open(session) = &mut self.state else { return };
+        let contents = &mut session.contents;
+        let Some(refresh_token) = contents.refresh_token.clone() else { return };
+        // `sending` from before: its answer never came, or the object stopped while it was out.
+        contents.lost |= contents.sending;
+        contents.sending = true;
+        turn.dirty = true;
+        turn.starts.push(Work::Refresh(Box::new(RefreshWork {
+            token_endpoint: contents.endpoints.token.clone(),
+            jwks_uri: contents.endpoints.jwks_uri.clone(),
+            refresh_token,
+            token: token.clone(),
+            identity: contents.identity.clone(),
+        })));
+        self.refresh = Some(RefreshFlight { token, waiters, began: turn.now, orphaned: None });
+    }
+
+    /// The flight for the next key that somebody waits for, with the then current refresh token.
+    pub(super) fn start_next_refresh(&mut self, turn: &mut Turn<'_>) {
+        while self.refresh.is_none() && !self.queue.is_empty() {
+            let (token, waiters) = self.queue.remove(0);
+            match self.held_back(&token, turn.now) {
+                None => self.start_refresh(token, waiters, turn),
+                Some(why) => self.answer(&token, waiters, why, turn),
+            }
+        }
+    }
+
+    pub(super) fn refresh_done(&mut self, outcome: RefreshOutcome, turn: &mut Turn<'_>) {
+        let Some(flight) = self.refresh.take() else { return };
+        let State::Open(session) = &mut self.state else {
+            return self.disown_refresh(flight, outcome, turn.now);
+        };
+        let outcome = match outcome {
+            RefreshOutcome::Refreshed(new) if !session.is_of(&new) => {
+                RefreshOutcome::Failed(RefreshFailure::IdentityRefused)
+            }
+            other => other,
+        };
+        let name = self.config.session.keys.audit_name(&session.open.session);
+        match outcome {
+            RefreshOutcome::Refreshed(new) => {
+                session.take(*new, &flight);
+                let identity = &session.contents.identity;
+                session.open.names = IndexNames::of(identity, &self.config.session.keys);
+                turn.dirty = true;
+                self.gates.clear();
+                turn.events.push(Event::Refreshed { session: name });
+                if let Some(reason) = session.ended(turn.now) {
+                    self.end_session(reason, false, turn);
+                }
+                let why = Unavailable::ProviderUnavailable;
+                self.answer(&flight.token, flight.waiters, why, turn);
+            }
+            RefreshOutcome::Failed(failure) => {
+                turn.events.push(Event::RefreshFailed { session: name, reason: failure });
+                self.refresh_failed(flight, failure, turn);
+            }
+        }
+    }
+
+    fn refresh_failed(
+        &mut self,
+        flight: RefreshFlight,
+        failure: RefreshFailure,
+        turn: &mut Turn<'_>,
+    ) {
+        let State::Open(session) = &mut self.state else { return };
+        let contents = &mut session.contents;
+        let why = match failure {
+            RefreshFailure::ProviderUnavailable => {
+                // `sending` stays as it was written: that is how `lost` survives a restart.
+                contents.lost = true;
+                Unavailable::ProviderUnavailable
+            }
+            RefreshFailure::ProviderOverloaded => Unavailable::ProviderOverloaded,
+            RefreshFailure::ProviderRefusesClient => Unavailable::ProviderRefusesClient,
+            RefreshFailure::IdentityRefused
+            | RefreshFailure::InvalidGrant
+            | RefreshFailure::Refused => Unavailable::ProviderUnavailable,
+        };
+        if failure != RefreshFailure::ProviderUnavailable {
+            contents.sending = false;
+            turn.dirty = true;
+        }
+        let gated = (failure == RefreshFailure::Refused).then(|| flight.token.clone());
+        let ends = match failure {
+            RefreshFailure::InvalidGrant if contents.lost => Some(EndReason::RefreshAnswerLost),
+            RefreshFailure::InvalidGrant => Some(EndReason::InvalidGrant),
+            RefreshFailure::Refused => self.refused_again(&flight.token, turn.now),
+            _ => None,
+        };
+        if let Some(reason) = ends {
+            self.end_session(reason, false, turn);
+        } else {
+            self.close_gate(gated, why, turn.now);
+        }
+        self.answer(&flight.token, flight.waiters, why, turn);
+    }
+
+    /// A definite refusal that isn't `invalid_grant`: whether the session ends by it.
+    fn refused_again(&mut self, token: &TokenKey, now: Timestamp) -> Option<EndReason> {
+        let State::Open(session) = &mut self.state else { return None };
+        let tokens = &mut session.contents.tokens;
+        let nothing_lives = tokens.iter().all(|token| token.has_run_out(now));
+        let Some(held) = tokens.iter_mut().find(|held| held.key == *token) else {
+            // A key that the provider never gave a token for may be the operator's mistake. It
+            // doesn't end a session; whether the refresh token is good, a token that was given
+            // before must tell.
+            let probe = tokens.first().map(|held| held.key.clone());
+            if let Some(probe) = probe.filter(|_| nothing_lives) {
+                self.queue.push((probe, Vec::new()));
+            }
+            return None;
+        };
+        let first = *held.renewal_refused.get_or_insert(now);
+        let ends = nothing_lives && now >= first.after(REFUSAL_GAP);
+        ends.then_some(EndReason::RefreshRefused)
+    }
+
+    /// Answers callers after a flight: with the token as it is now, or with why there is none.
+    fn answer(
+        &self,
+        token: &TokenKey,
+        waiters: Vec<CallerId>,
+        why: Unavailable,
+        turn: &mut Turn<'_>,
+    ) {
+        for waiter in waiters {
+            let reply = match &self.state {
+                State::Open(session) => granted_or(session.usable(token, turn.now), why),
+                _ => Reply::NoSession,
+            };
+            turn.reply(waiter, reply);
+        }
+    }
+
+    fn held_back(&self, token: &TokenKey, now: Timestamp) -> Option<Unavailable> {
+        let stands = |gate: &&Gate| {
+            now < gate.until && gate.token.as_ref().is_none_or(|gated| gated == token)
+        };
+        self.gates.iter().find(stands).map(|gate| gate.why)
+    }
+
+    fn close_gate(&mut self, token: Option<TokenKey>, why: Unavailable, now: Timestamp) {
+        let known = self.gates.iter().position(|gate| gate.token == token);
+        let tries = known.map(|at| self.gates.swap_remove(at).tries).unwrap_or_default();
+        let first = if token.is_some() { REFUSAL_GAP } else { FIRST_PAUSE };
+        let pause = (first * 2_u32.saturating_pow(tries.min(8))).min(LONGEST_PAUSE);
+        let until = now.after(pause);
+        self.gates.push(Gate { token, until, tries: tries.saturating_add(1), why });
+    }
+
+    fn disown_refresh(&mut self, flight: RefreshFlight, outcome: RefreshOutcome, now: Timestamp) {
+        let RefreshOutcome::Refreshed(new) = outcome else { return };
+        if let (Some(token), Some(Orphan::Revoke { session, endpoint })) =
+            (new.response.refresh_token, flight.orphaned)
+        {
+            self.revocations.push_back(Revocation::once(session, endpoint, token, now));
+        }
+    }
+}
+
+impl Session {
+    pub(super) const fn can_refresh(&self) -> bool {
+        self.contents.refresh_token.is_some()
+    }
+
+    fn next(
+        &mut self,
+        key: &TokenKey,
+        refused_epoch: Option<u64>,
+        is_flying: bool,
+        now: Timestamp,
+    ) -> Next {
+        let can_refresh = self.can_refresh();
+        let refused = refused_epoch.is_some_and(|epoch| {
+            self.contents.token_mut(key).is_some_and(|held| {
+                held.note_refusal(epoch, now)
+                    || (is_flying && held.epoch == epoch && !held.is_young(now))
+            })
+        });
+        let deadlines = &self.open.deadlines;
+        let held = self.contents.token(key);
+        match lifetime::status(deadlines, can_refresh, held, refused, now) {
+            SessionStatus::Active(usable) => Next::Grant(usable.grant(deadlines)),
+            SessionStatus::RefreshDue { meanwhile, wait } => {
+                Next::Refresh { meanwhile: meanwhile.map(|usable| usable.grant(deadlines)), wait }
+            }
+            SessionStatus::Ended(reason) => Next::End(reason),
+        }
+    }
+
+    /// The token as it is now, whether or not a refresh is due.
+    fn usable(&self, key: &TokenKey, now: Timestamp) -> Option<GrantedToken> {
+        let deadlines = &self.open.deadlines;
+        let held = self.contents.token(key);
+        match lifetime::status(deadlines, self.can_refresh(), held, false, now) {
+            SessionStatus::Active(usable)
+            | SessionStatus::RefreshDue { meanwhile: Some(usable), .. } => {
+                Some(usable.grant(deadlines))
+            }
+            SessionStatus::RefreshDue { meanwhile: None, .. } | SessionStatus::Ended(_) => None,
+        }
+    }
+
+    /// Whether a refresh brought tokens of the one who logged in (OpenID Connect Core §12.2; the
+    /// use case has checked, what is kept says so once more).
+    fn is_of(&self, new: &Refreshed) -> bool {
+        let own = &self.contents.identity;
+        new.identity
+            .as_ref()
+            .is_none_or(|new| new.issuer == own.issuer && new.subject == own.subject)
+    }
+
+    /// Takes what a refresh brought.
+    fn take(&mut self, new: Refreshed, flight: &RefreshFlight) {
+        let Refreshed { response, identity } = new;
+        self.open.epoch = self.open.epoch.saturating_add(1);
+        let contents = &mut self.contents;
+        contents.hold(HeldToken::new(
+            flight.token.clone(),
+            response.access_token,
+            self.open.epoch,
+            flight.began,
+            response.expires_in,
+        ));
+        // None is sent where the old one stays good.
+        if response.refresh_token.is_some() {
+            contents.refresh_token = response.refresh_token;
+        }
+        // An ID token that nobody verified is not kept.
+        if let Some(identity) = identity {
+            contents.identity = identity.renewed_from(&contents.identity);
+            if response.id_token.is_some() {
+                contents.id_token = response.id_token;
+            }
+        }
+        contents.sending = false;
+        contents.lost = false;
+        for held in &mut contents.tokens {
+            held.renewal_refused = None;
+        }
+    }
+}
+
+fn granted_or(grant: Option<GrantedToken>, why: Unavailable) -> Reply {
+    grant.map_or(Reply::Unavailable(why), |grant| Reply::Granted(Box::new(grant)))
+}
