@@ -52,9 +52,8 @@ pub(super) async fn handle<P: Ports>(
         Ok(parameters) => parameters,
         Err(failure) => return answer::error_page(ctx, origin, failure.code, failure.detail),
     };
-    let cookie = parameters
-        .state()
-        .and_then(|state| cookies::transaction(head.known.cookie, origin, state));
+    let cookie =
+        parameters.state().and_then(|state| cookies::transaction(head.known.cookie, origin, state));
     let found = cookie.and_then(|cookie| {
         let transaction = ctx.config.session.keys.open_transaction(cookie.value, cookie.name)?;
         Some((cookie.name, transaction))
@@ -70,7 +69,8 @@ pub(super) async fn handle<P: Ports>(
     match finish(ctx, origin, parameters, transaction).await {
         Ok(()) => {
             end_earlier(ctx, head, origin, &session_id, earlier).await;
-            ctx.ports.record(Event::LoginSucceeded { session: ctx.session_hash(&session_id.key()) });
+            ctx.ports
+                .record(Event::LoginSucceeded { session: ctx.session_hash(&session_id.key()) });
             // 303, never 307: the form of a POST stays here (RFC 9700 §4.12).
             let mut answer = answer::redirect(303, return_to);
             let value = ctx.config.session.keys.cookie_value(&session_id);
@@ -159,7 +159,9 @@ async fn ask_for_session<P: Ports>(
         Ok(Reply::Unsupported) => {
             Err(Failure::passing(ProblemCode::SessionUnavailable, "object_protocol"))
         }
-        Ok(Reply::Broken) => Err(Failure::passing(ProblemCode::SessionUnavailable, "object_broken")),
+        Ok(Reply::Broken) => {
+            Err(Failure::passing(ProblemCode::SessionUnavailable, "object_broken"))
+        }
         Ok(_) => Err(Failure::passing(ProblemCode::SessionUnavailable, "object_reply")),
         Err(_no_answer) => {
             Err(Failure::passing(ProblemCode::SessionUnavailable, "object_unreachable"))

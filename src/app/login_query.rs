@@ -51,11 +51,17 @@ impl LoginQuery {
         Some(parsed)
     }
 
-    fn take(&mut self, name: String, value: String, config: &Config, origin: &Origin) -> Option<()> {
+    fn take(
+        &mut self,
+        name: String,
+        value: String,
+        config: &Config,
+        origin: &Origin,
+    ) -> Option<()> {
         if name == "return_to" {
             // An open redirect must not be made by asking: whatever isn't ours leads to `/`.
-            self.return_to = ReturnTo::parse(&value, origin, &config.base_path)
-                .unwrap_or_else(ReturnTo::root);
+            self.return_to =
+                ReturnTo::parse(&value, origin, &config.base_path).unwrap_or_else(ReturnTo::root);
             return Some(());
         }
         if value.is_empty() || value.len() > MAX_VALUE || value.chars().any(char::is_control) {

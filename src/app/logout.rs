@@ -24,9 +24,7 @@ use crate::{
     },
     oauth::EndSessionRequest,
     secret::Secret,
-    session::{
-        Command, EndReason, EndedReply, LogoutTicketKey, Reply, SessionId, SessionKey,
-    },
+    session::{Command, EndReason, EndedReply, LogoutTicketKey, Reply, SessionId, SessionKey},
 };
 
 /// The longest URL that a browser is sent to the provider with.
@@ -124,16 +122,16 @@ fn to_provider<P: Ports>(
 }
 
 /// The one-time URL: names the object and carries the key to what it keeps.
-fn ticket_url<P: Ports>(ctx: &Context<'_, P>, key: &SessionKey, ticket: &LogoutTicketKey) -> String {
+fn ticket_url<P: Ports>(
+    ctx: &Context<'_, P>,
+    key: &SessionKey,
+    ticket: &LogoutTicketKey,
+) -> String {
     format!("{}/logout?ticket={}.{}", ctx.config.base_path, key.name(), ticket.0.expose())
 }
 
 /// The session has ended already; this only brings the browser to the provider.
-async fn redeem<P: Ports>(
-    ctx: &Context<'_, P>,
-    head: &RequestHead<'_>,
-    origin: &Origin,
-) -> Answer {
+async fn redeem<P: Ports>(ctx: &Context<'_, P>, head: &RequestHead<'_>, origin: &Origin) -> Answer {
     let Some(ticket) = head.query.and_then(|query| query.strip_prefix("ticket=")) else {
         // A GET never logs anybody out (an `<img>` could send it).
         return crate::http::problem::method_not_allowed("POST".to_owned());

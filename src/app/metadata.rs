@@ -86,11 +86,8 @@ pub async fn metadata<P: Ports>(ctx: &Context<'_, P>) -> Result<Metadata, Metada
 
 async fn fetch<P: Ports>(ctx: &Context<'_, P>) -> Result<Metadata, Event> {
     let provider = &ctx.config.provider;
-    let trouble = |trouble, status| Event::ProviderTrouble {
-        step: ProviderStep::Discovery,
-        trouble,
-        status,
-    };
+    let trouble =
+        |trouble, status| Event::ProviderTrouble { step: ProviderStep::Discovery, trouble, status };
     let response = match ctx.ports.send(Metadata::request(provider)).await {
         Ok(response) => response,
         Err(error) => return Err(trouble(super::exchange::transport_kind(error), None)),

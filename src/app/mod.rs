@@ -7,6 +7,7 @@ mod answer;
 mod callback;
 pub mod context;
 pub mod exchange;
+pub mod grants;
 mod health;
 pub mod keys;
 mod logged_out;

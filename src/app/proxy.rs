@@ -72,11 +72,8 @@ async fn request<P: Ports>(
     refused_epoch: Option<u64>,
 ) -> Asked {
     let asked_at = ctx.ports.now();
-    let command = Command::Access {
-        session_id: session_id.clone(),
-        token: token.clone(),
-        refused_epoch,
-    };
+    let command =
+        Command::Access { session_id: session_id.clone(), token: token.clone(), refused_epoch };
     let reply = ctx.ports.ask(&session_id.key(), command).await.ok();
     Asked { reply, asked_at }
 }

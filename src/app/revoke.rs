@@ -5,9 +5,7 @@ use super::{
     context::{ObjectContext, ObjectPorts},
     exchange::{transport_kind, trouble},
 };
-use crate::{
-    audit::ProviderStep, oauth::revocation, secret::Secret, session::RevocationOutcome,
-};
+use crate::{audit::ProviderStep, oauth::revocation, secret::Secret, session::RevocationOutcome};
 
 /// Sends one revocation request for the refresh token `token`.
 pub async fn revoke<P: ObjectPorts>(

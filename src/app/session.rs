@@ -37,7 +37,8 @@ pub(super) async fn handle<P: Ports>(
 
 fn touches(head: &RequestHead<'_>) -> bool {
     let query = head.query.unwrap_or_default();
-    !form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "touch" && value == "false")
+    !form_urlencoded::parse(query.as_bytes())
+        .any(|(name, value)| name == "touch" && value == "false")
 }
 
 fn authenticated(status: &StatusReply) -> Answer {

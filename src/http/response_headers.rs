@@ -11,6 +11,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use super::{forward::Location, problem::ProblemCode, request_headers::connection_options};
 use crate::config::Navigation;
 
@@ -62,7 +64,7 @@ pub const DROPPED_WITH_TOKEN: &[&str] =
     &["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control"];
 
 /// How a call's response is to be treated; known before the call leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseRules {
     /// The route's.
     pub navigation: Navigation,

@@ -1,0 +1,279 @@
+// The entry of the built Worker: the only JavaScript in the data's way.
+//
+// It hands heads to the core as text, does what the core's plan says (forward, ask the session's
+// object, answer), and streams bodies natively. It decides nothing itself. It also owns the wasm
+// instance: after a trap the instance is poisoned and is made anew before the next entry into it
+// (design §8), because a trapped instance answers every later call of every user with an error.
+
+import { DurableObject } from "cloudflare:workers";
+import * as core from "./core/tokenkeep.js";
+import wasm from "./core/tokenkeep_bg.wasm";
+
+core.initSync({ module: wasm });
+
+// Which wasm instance is the current one, and whether it has trapped.
+let generation = 0;
+let poisoned = false;
+// The generation that each half is configured in; the halves share no state.
+let workerConfigured = -1;
+let objectsConfigured = -1;
+let jurisdiction = "";
+
+// A trap inside a Rust future reaches no catch: only this event tells.
+addEventListener("error", (event) => noteTrap(event.error));
+addEventListener("unhandledrejection", (event) => noteTrap(event.reason));
+
+function noteTrap(error) {
+  if (!(error instanceof WebAssembly.RuntimeError)) return false;
+  if (!poisoned) console.error(JSON.stringify({ level: "error", event: "trapped", generation }));
+  poisoned = true;
+  return true;
+}
+
+// Before every entry into wasm; never with wasm frames on the stack.
+function enter() {
+  if (!poisoned) return;
+  core.__wbg_reset_state();
+  generation += 1;
+  poisoned = false;
+}
+
+// What the core may know of the environment: our variables and secrets, names of bindings, flags.
+function environmentText(env) {
+  const bindings = Object.keys(env).filter((name) => env[name] !== null && typeof env[name] === "object" && name !== "TOKENKEEP");
+  const flags = globalThis.Cloudflare?.compatibilityFlags ?? {};
+  return JSON.stringify({
+    tokenkeep: env.TOKENKEEP ?? null,
+    overrides: env.TOKENKEEP_OVERRIDES ?? null,
+    routes: env.TOKENKEEP_ROUTES ?? null,
+    client_secret: env.CLIENT_SECRET ?? null,
+    session_keys: env.SESSION_KEYS ?? null,
+    name_key: env.NAME_KEY ?? null,
+    bindings,
+    compatibility_flags: Object.keys(flags).filter((name) => flags[name]),
+  });
+}
+
+function enterWorkerHalf(env) {
+  enter();
+  if (workerConfigured === generation) return;
+  jurisdiction = core.configure_worker(environmentText(env));
+  workerConfigured = generation;
+}
+
+function headText(first, second, headers) {
+  let text = `${first}\n${second}\n`;
+  for (const [name, value] of headers) text += `${name}: ${value}\n`;
+  return text;
+}
+
+// A promise of the core settles, or the trap that keeps it from settling is seen. The timer belongs
+// to the caller's own context: another request's timer could not wake this one.
+function settled(promise, limit) {
+  const mine = generation;
+  let timer;
+  const watch = new Promise((_, reject) => {
+    let waited = 0;
+    timer = setInterval(() => {
+      waited += 100;
+      if (poisoned || generation !== mine || waited >= limit) reject(new Error("the core did not settle"));
+    }, 100);
+  });
+  return Promise.race([promise, watch]).finally(() => clearInterval(timer));
+}
+
+// Asks a session's object. Every command may be delivered twice, so an object that restarted under
+// the call is asked once more, on a fresh stub.
+async function ask(env, name, text) {
+  const namespace = jurisdiction ? env.SESSIONS.jurisdiction(jurisdiction) : env.SESSIONS;
+  try {
+    return await namespace.getByName(name).command(text);
+  } catch {
+    return await namespace.getByName(name).command(text);
+  }
+}
+
+function answer(text) {
+  const { status, headers, body } = JSON.parse(text);
+  const list = new Headers();
+  for (const [name, value] of headers) list.append(name, value);
+  return new Response(body === "" ? null : body, { status, headers: list });
+}
+
+// A copy of `headers` without the names in line `from` and with the headers in the lines after it.
+function changed(headers, lines, from) {
+  const list = new Headers(headers);
+  if (lines[from] !== "") for (const name of lines[from].split(",")) list.delete(name);
+  for (let i = from + 1; i < lines.length; i += 1) {
+    const at = lines[i].indexOf(":");
+    list.set(lines[i].slice(0, at), lines[i].slice(at + 1));
+  }
+  return list;
+}
+
+function relayResponse(response, lines) {
+  const { status, statusText } = response;
+  return new Response(response.body, { status, statusText, headers: changed(response.headers, lines, 1) });
+}
+
+function discard(response, ctx) {
+  if (response.body !== null) ctx.waitUntil(response.body.cancel().catch(() => {}));
+}
+
+// Does what the core's plans say until there is a response. Bodies stay native on both ways.
+async function follow(plan, head, request, env, ctx) {
+  // A short body that may have to be sent again, and the API's 401 while another token is asked for.
+  let kept = request.body;
+  let held = null;
+  for (;;) {
+    const lines = plan.split("\n");
+    switch (lines[0]) {
+      // method, URL, binding, whether the body is kept, journey, names to drop, headers to set…
+      case "F": {
+        if (held !== null) discard(held.response, ctx);
+        held = null;
+        if (lines[4] === "keep" && kept === request.body) kept = await request.arrayBuffer();
+        const init = { method: lines[1], headers: changed(request.headers, lines, 6), redirect: "manual" };
+        if (kept !== null) init.body = kept;
+        let response;
+        try {
+          response = await (lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init));
+        } catch {
+          enterWorkerHalf(env);
+          return answer(core.upstream_unreachable());
+        }
+        enterWorkerHalf(env);
+        plan = core.relay(head, lines[5], headText(response.status, lines[2], response.headers), Date.now());
+        held = { response, journey: lines[5] };
+        break;
+      }
+      // names to drop, headers to set…
+      case "R":
+        return relayResponse(held.response, lines);
+      // the object's name, the command, the question to come back with
+      case "K": {
+        let reply = "";
+        try {
+          reply = await ask(env, lines[1], lines[2]);
+        } catch {
+          // An empty reply is the core's word for a store that didn't answer.
+        }
+        enterWorkerHalf(env);
+        plan = core.plan_with_reply(head, lines[3], reply);
+        break;
+      }
+      // no other token is to be had: the API's own 401 goes through
+      case "H":
+        plan = core.relay_held(held.journey, headText(held.response.status, "", held.response.headers));
+        break;
+      case "A":
+        if (held !== null) discard(held.response, ctx);
+        return answer(lines[1]);
+      case "E": {
+        const body = lines[1] === "body" && request.method === "POST" ? await boundedText(request, 16_384) : undefined;
+        enterWorkerHalf(env);
+        return answer(await settled(core.endpoint(head, body, (name, text) => ask(env, name, text)), 60_000));
+      }
+      case "S":
+        return env.ASSETS ? env.ASSETS.fetch(request) : answer(core.not_found());
+      default:
+        throw new Error("the core gave no plan");
+    }
+  }
+}
+
+// A form's text, at most `limit` bytes of strict UTF-8; otherwise nothing.
+async function boundedText(request, limit) {
+  if (request.body === null) return "";
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let text = "";
+  let size = 0;
+  try {
+    for await (const chunk of request.body) {
+      size += chunk.byteLength;
+      if (size > limit) return undefined;
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return text + decoder.decode();
+  } catch {
+    return undefined;
+  }
+}
+
+function broken(status) {
+  return new Response(JSON.stringify({ type: "about:blank", title: "Something went wrong here", status, code: "internal" }), {
+    status,
+    headers: {
+      "content-type": "application/problem+json",
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+      "referrer-policy": "no-referrer",
+      "tokenkeep-error": "internal",
+    },
+  });
+}
+
+export default {
+  async fetch(request, env, ctx) {
+    try {
+      enterWorkerHalf(env);
+      const head = headText(request.method, request.url, request.headers);
+      return await follow(core.plan(head, Date.now()), head, request, env, ctx);
+    } catch (error) {
+      if (!noteTrap(error)) console.error(JSON.stringify({ level: "error", event: "failed", kind: error?.name ?? "unknown" }));
+      return broken(poisoned ? 502 : 500);
+    }
+  },
+};
+
+// A Durable Object whose logic is a Rust struct of one wasm instance. When the instance is gone the
+// struct is too: then the object ends itself, so that its hanging calls are rejected and the next
+// call gets a fresh one that reads its state from storage.
+class CoreObject extends DurableObject {
+  #object = null;
+  #generation = -1;
+
+  enter() {
+    enter();
+    if (this.#object !== null && this.#generation !== generation) {
+      this.ctx.abort("the core was restarted");
+    }
+    if (this.#object === null) {
+      if (objectsConfigured !== generation) {
+        core.configure_objects(environmentText(this.env));
+        objectsConfigured = generation;
+      }
+      this.#object = new core.SessionObject(this.ctx);
+      this.#generation = generation;
+    }
+    return this.#object;
+  }
+
+  async command(text) {
+    try {
+      return await settled(this.enter().command(text), 60_000);
+    } catch (error) {
+      noteTrap(error);
+      throw new Error("the session's object failed");
+    }
+  }
+
+  async alarm() {
+    try {
+      await settled(this.enter().alarm(), 60_000);
+    } catch (error) {
+      noteTrap(error);
+      throw new Error("the session's object failed");
+    }
+  }
+}
+
+export class SessionObject extends CoreObject {}
+
+// Lists a subject's sessions in a later release; declared from the first, because a class that comes
+// later asks every deployment for a migration. It stores nothing and knows no command.
+export class SubjectObject extends DurableObject {
+  async command() {
+    return '"unsupported"';
+  }
+}

@@ -1,0 +1,12 @@
+//! The platform's adapters: thin, and the only room that knows JavaScript.
+//!
+//! `entry.mjs` calls what is exported here. The Worker half ([`worker_half`]) and the object half
+//! ([`session_object`]) have statics of their own and share none: locally both run in one isolate,
+//! on the network they don't (design §8). Statics hold values only, never a promise or a future.
+
+mod environment;
+mod fetch;
+mod platform;
+mod session_object;
+mod store;
+mod worker_half;

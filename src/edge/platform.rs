@@ -1,0 +1,51 @@
+//! Clock, randomness and the log of the platform.
+
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+
+use crate::{
+    app::ports::{AuditLog, Clock, Entropy},
+    audit::Event,
+    time::Timestamp,
+};
+
+/// Replaces the default panic hook, which would log message and stack: a panic is a defect, and
+/// its text may hold what a request brought. The entry logs that the core trapped.
+#[wasm_bindgen(start)]
+fn start() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        let line = serde_json::json!({ "level": "error", "event": "panicked", "place": place });
+        web_sys::console::error_1(&JsValue::from_str(&line.to_string()));
+    }));
+}
+
+/// The clock, the source of randomness and the log, as the platform gives them.
+pub(super) struct Platform;
+
+impl Clock for Platform {
+    fn now(&self) -> Timestamp {
+        timestamp(js_sys::Date::now())
+    }
+}
+
+impl Entropy for Platform {
+    #[expect(clippy::disallowed_methods, reason = "the one place where randomness enters")]
+    #[expect(clippy::panic, reason = "a platform without randomness must not go on")]
+    fn fill(&self, bytes: &mut [u8]) {
+        if getrandom::fill(bytes).is_err() {
+            panic!("the platform gave no randomness");
+        }
+    }
+}
+
+impl AuditLog for Platform {
+    fn record(&self, event: Event) {
+        let line = event.line(self.now());
+        web_sys::console::log_1(&JsValue::from_str(&line));
+    }
+}
+
+/// A JavaScript time value as a [`Timestamp`]: milliseconds, positive and far below 2^53.
+pub(super) fn timestamp(millis: f64) -> Timestamp {
+    Timestamp::from_millis(millis as u64)
+}

@@ -1,0 +1,240 @@
+//! The session's object: the adapter around [`Machine`], which decides everything.
+//!
+//! It executes the machine's effects in their order. The record is one value in the object's
+//! synchronous key-value storage; the platform's output gate holds back every request and reply
+//! until what was written before is durable, so "written before it leaves" is kept by the order of
+//! the effects alone.
+
+#![expect(unreachable_pub, reason = "what is exported is reached by the entry, from JavaScript")]
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+use futures_channel::oneshot;
+use js_sys::{Reflect, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use worker::worker_sys;
+
+use super::{environment, platform::Platform};
+use crate::{
+    app::{
+        ObjectContext,
+        context::session_hash,
+        exchange,
+        keys::KeyCache,
+        ports::{AuditLog as _, Clock as _, Entropy as _},
+        refresh, revoke,
+    },
+    config,
+    session::{CallerId, Effect, Envelope, Input, Machine, ObjectConfig, Reply, SessionKey, Work},
+    time::Timestamp,
+};
+
+/// The storage key of the object's one row.
+const ROW: &str = "session";
+
+thread_local! {
+    /// The object half's statics: values only, shared with no Worker half.
+    static OBJECTS: RefCell<Option<Rc<Objects>>> = const { RefCell::new(None) };
+}
+
+struct Objects {
+    config: ObjectConfig,
+    keys: RefCell<KeyCache>,
+}
+
+/// Configures the object half of this isolate. A faulty configuration leaves it without one, and
+/// every command is answered [`Reply::Broken`]; the Worker half logs the faults.
+#[wasm_bindgen]
+pub fn configure_objects(environment: &str) {
+    let objects = config::parse(&environment::read(environment)).ok().map(|config| {
+        Rc::new(Objects {
+            config: ObjectConfig { provider: config.provider, session: config.session },
+            keys: RefCell::new(KeyCache::new()),
+        })
+    });
+    OBJECTS.with(|half| *half.borrow_mut() = objects);
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// `ctx.storage.kv`: the synchronous key-value storage of an SQLite object.
+    type SyncKv;
+
+    #[wasm_bindgen(method, catch)]
+    fn get(this: &SyncKv, key: &str) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn put(this: &SyncKv, key: &str, value: &Uint8Array) -> Result<(), JsValue>;
+}
+
+/// The struct behind the entry's `SessionObject` class. Methods take `&self` and hold no borrow
+/// across an await: calls interleave.
+#[wasm_bindgen]
+pub struct SessionObject {
+    object: Rc<Object>,
+}
+
+struct Object {
+    state: worker::State,
+    /// Loaded at the first input; gone again when storage failed under it.
+    machine: RefCell<Option<Machine>>,
+    callers: RefCell<BTreeMap<CallerId, oneshot::Sender<String>>>,
+    next_caller: Cell<u64>,
+    /// Which session this is, once a command said so; for the log's hash only.
+    session: RefCell<Option<SessionKey>>,
+}
+
+#[wasm_bindgen]
+impl SessionObject {
+    /// Makes the struct for an object's `ctx`. Writes nothing and reads nothing.
+    #[wasm_bindgen(constructor)]
+    pub fn new(ctx: JsValue) -> Self {
+        let state = worker::State::from(ctx.unchecked_into::<worker_sys::DurableObjectState>());
+        Self {
+            object: Rc::new(Object {
+                state,
+                machine: RefCell::new(None),
+                callers: RefCell::new(BTreeMap::new()),
+                next_caller: Cell::new(0),
+                session: RefCell::new(None),
+            }),
+        }
+    }
+
+    /// Answers one command; see [`crate::session::Command`].
+    pub async fn command(&self, text: String) -> Result<String, JsValue> {
+        let object = Rc::clone(&self.object);
+        // A command of a later release is not guessed at.
+        let Ok(envelope) = serde_json::from_str::<Envelope>(&text) else {
+            return Ok(reply_text(&Reply::Unsupported));
+        };
+        let Some(objects) = OBJECTS.with(|half| half.borrow().clone()) else {
+            return Ok(reply_text(&Reply::Broken));
+        };
+        *object.session.borrow_mut() = Some(envelope.session_key.clone());
+        let caller = CallerId(object.next_caller.get());
+        object.next_caller.set(caller.0.wrapping_add(1));
+        let (sender, receiver) = oneshot::channel();
+        object.callers.borrow_mut().insert(caller, sender);
+        object.feed(&objects, Input::Command { caller, envelope })?;
+        receiver.await.map_err(|_| JsValue::from_str("no reply"))
+    }
+
+    /// The alarm: whatever is due.
+    pub async fn alarm(&self) -> Result<(), JsValue> {
+        let Some(objects) = OBJECTS.with(|half| half.borrow().clone()) else {
+            // Rejected, so that the platform tries again later: the configuration may be mended.
+            return Err(JsValue::from_str("not configured"));
+        };
+        Rc::clone(&self.object).feed(&objects, Input::Alarm)
+    }
+}
+
+impl Object {
+    /// One input through the machine, and its effects done. A storage failure forgets the
+    /// machine, whose memory is then ahead of the storage, and everyone who waits.
+    fn feed(self: Rc<Self>, objects: &Rc<Objects>, input: Input) -> Result<(), JsValue> {
+        let done = self.effects(objects, input).and_then(|effects| {
+            effects.into_iter().try_for_each(|effect| self.execute(objects, effect))
+        });
+        if done.is_err() {
+            *self.machine.borrow_mut() = None;
+            self.callers.borrow_mut().clear();
+        }
+        done
+    }
+
+    fn effects(&self, objects: &Objects, input: Input) -> Result<Vec<Effect>, JsValue> {
+        let mut machine = self.machine.borrow_mut();
+        if machine.is_none() {
+            let stored = self.load()?;
+            *machine = Some(Machine::load(objects.config.clone(), stored.as_deref()));
+        }
+        let Some(machine) = machine.as_mut() else { return Ok(Vec::new()) };
+        Ok(machine.handle(input, Platform.now(), &mut |bytes| Platform.fill(bytes)))
+    }
+
+    fn execute(self: &Rc<Self>, objects: &Rc<Objects>, effect: Effect) -> Result<(), JsValue> {
+        let storage = self.state.storage();
+        match effect {
+            Effect::Put(row) => self.kv()?.put(ROW, &Uint8Array::from(row.as_slice())),
+            Effect::DeleteAll => storage.as_raw().delete_all().map(drop),
+            Effect::SetAlarm(Some(at)) => {
+                storage.as_raw().set_alarm(date(at), js_sys::Object::new()).map(drop)
+            }
+            Effect::SetAlarm(None) => {
+                storage.as_raw().delete_alarm(js_sys::Object::new()).map(drop)
+            }
+            Effect::Start(work) => {
+                self.start(objects, work);
+                Ok(())
+            }
+            Effect::Reply(caller, reply) => {
+                if let Some(sender) = self.callers.borrow_mut().remove(&caller) {
+                    // A caller that stopped waiting is no fault.
+                    let _gone = sender.send(reply_text(&reply));
+                }
+                Ok(())
+            }
+            Effect::Audit(event) => {
+                Platform.record(event);
+                Ok(())
+            }
+        }
+    }
+
+    /// Talks to the provider, whether or not anyone still waits for it.
+    fn start(self: &Rc<Self>, objects: &Rc<Objects>, work: Work) {
+        let object = Rc::clone(self);
+        let objects = Rc::clone(objects);
+        self.state.wait_until(async move {
+            let session =
+                object.session.borrow().as_ref().map_or_else(String::new, |key| {
+                    session_hash(&objects.config.session.keys, key)
+                });
+            let ctx = ObjectContext {
+                config: &objects.config,
+                ports: &Platform,
+                keys: &objects.keys,
+                session,
+            };
+            let input = match work {
+                Work::Login(login) => {
+                    Input::LoginDone(Box::new(exchange::login(&ctx, &login).await))
+                }
+                Work::Refresh(work) => Input::RefreshDone(refresh::refresh(&ctx, &work).await),
+                Work::Revoke { endpoint, token } => {
+                    Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token).await)
+                }
+            };
+            // What failed is stored nowhere; whoever waited is told by a dropped sender.
+            let _failed = object.feed(&objects, input);
+        });
+    }
+
+    fn kv(&self) -> Result<SyncKv, JsValue> {
+        let storage = self.state.storage();
+        Reflect::get(storage.as_raw(), &JsValue::from_str("kv")).map(JsCast::unchecked_into)
+    }
+
+    fn load(&self) -> Result<Option<Vec<u8>>, JsValue> {
+        let value = self.kv()?.get(ROW)?;
+        if value.is_undefined() {
+            return Ok(None);
+        }
+        value.dyn_into::<Uint8Array>().map(|bytes| Some(bytes.to_vec()))
+    }
+}
+
+fn reply_text(reply: &Reply) -> String {
+    // Replies hold text, numbers and maps with text keys: nothing in them can fail to be written.
+    serde_json::to_string(reply).unwrap_or_else(|_| "\"broken\"".to_owned())
+}
+
+fn date(at: Timestamp) -> js_sys::Date {
+    js_sys::Date::new(&JsValue::from_f64(at.as_millis() as f64))
+}

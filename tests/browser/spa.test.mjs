@@ -1,0 +1,304 @@
+// The demo in a real Chromium, served as it is deployed: `wrangler dev` with demo/wrangler.toml.
+//
+// The provider is 127.0.0.1, so another site than the page's localhost. Screenshots go to
+// tests/results/ (not kept in git).
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import http from "node:http";
+import path from "node:path";
+import { after, before, test } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { startApi } from "../../demo/api.mjs";
+import { demoClient, startProvider } from "../../demo/provider.mjs";
+import { findBrowser } from "../../scripts/browser.mjs";
+import { freePort } from "../worker/support/raw.mjs";
+import { freshSecrets, ROOT } from "../worker/support/worker.mjs";
+import { startWrangler } from "../worker/support/wrangler.mjs";
+
+const RESULTS = path.join(ROOT, "tests", "results");
+const AUDIENCE = "https://orders.example";
+const WAIT = 15_000;
+
+let provider;
+let api;
+let demo;
+let browser;
+let stranger;
+const contexts = [];
+
+before(async () => {
+  mkdirSync(RESULTS, { recursive: true });
+  const secrets = freshSecrets();
+  const port = await freePort();
+  const origin = `http://localhost:${port}`;
+  const providerPort = await freePort();
+  provider = await startProvider({ port: providerPort, issuer: `http://127.0.0.1:${providerPort}`, clients: [demoClient({ origin, clientSecret: secrets.CLIENT_SECRET })] });
+  api = await startApi({ issuer: provider.issuer, audience: AUDIENCE });
+  stranger = await strangersPage();
+  demo = await startWrangler({
+    folder: path.join(ROOT, "demo"),
+    port,
+    vars: {
+      ...secrets,
+      TOKENKEEP_OVERRIDES: JSON.stringify({
+        origin: [origin],
+        provider: { issuer: provider.issuer },
+        routes: [{ path: "/api/*", upstream: { url: api.url }, strip_prefix: true, session: "required", resource: AUDIENCE }],
+      }),
+    },
+  });
+  const executablePath = findBrowser();
+  assert.ok(executablePath, "a Chromium is installed (CHROMIUM names another)");
+  browser = await chromium.launch({
+    executablePath,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+});
+after(async () => {
+  for (const context of contexts) await context.close().catch(() => {});
+  await browser?.close();
+  await demo?.stop();
+  await Promise.all([provider?.stop(), api?.stop(), stranger?.stop()]);
+});
+
+/** A page of somebody else's, on a port of its own: `127.0.0.1` is another site, `localhost` the same. */
+async function strangersPage() {
+  const server = http.createServer((_req, res) => {
+    res.writeHead(200, { "content-type": "text/html" });
+    res.end("<!doctype html><title>stranger</title><p>a page of somebody else's");
+  });
+  const { port } = await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server.address())));
+  return { port, stop: () => new Promise((resolve) => (server.close(resolve), server.closeAllConnections())) };
+}
+
+async function person(size = { width: 1280, height: 900 }) {
+  const context = await browser.newContext({ viewport: size, serviceWorkers: "allow" });
+  context.setDefaultTimeout(WAIT);
+  contexts.push(context);
+  return context;
+}
+
+const state = (page, name) => page.waitForSelector(`body[data-state="${name}"]`);
+const shot = (page, name) => page.screenshot({ path: path.join(RESULTS, `${name}.png`), fullPage: true });
+
+async function signIn(page, { user = "alice", password = "wonderland", open = true } = {}) {
+  if (open) await page.goto(`${demo.origin}/`);
+  await state(page, "signed-out");
+  await page.click("#sign-in");
+  await page.waitForURL((url) => url.origin === provider.issuer);
+  await page.fill("#username", user);
+  await page.fill("#password", password);
+  await page.click('button[type="submit"]');
+  await page.waitForURL((url) => url.origin === demo.origin);
+  await state(page, "signed-in");
+}
+
+async function signedIn(size) {
+  const context = await person(size);
+  const page = await context.newPage();
+  await signIn(page);
+  return { context, page };
+}
+
+/** What a call from this page's own script comes to. */
+const callFrom = (page, url, init) =>
+  page.evaluate(async ([target, options]) => {
+    try {
+      const response = await fetch(target, options);
+      return { status: response.status, type: response.type, text: response.type === "opaque" ? "" : await response.text() };
+    } catch (error) {
+      return { error: error.name };
+    }
+  }, [url, init]);
+
+const orders = () => api.control.log.filter(({ url }) => url.startsWith("/orders"));
+
+test("a person logs in through the provider's page, sees orders and creates one", async () => {
+  const context = await person();
+  const page = await context.newPage();
+  const faults = [];
+  page.on("pageerror", (error) => faults.push(error.message));
+  await page.goto(`${demo.origin}/`);
+  await state(page, "signed-out");
+  await shot(page, "signed-out-1280");
+  await signIn(page, { open: false });
+  assert.equal(new URL(page.url()).pathname, "/");
+  assert.equal(await page.textContent("#name"), "Alice Liddell");
+  const before = await page.locator("#orders li").count();
+  assert.ok(before >= 2, "orders are listed");
+  await page.fill("#item", "Sidamo, 500 g");
+  await page.fill("#quantity", "3");
+  await page.click("#place button[type=submit]");
+  await page.waitForFunction((count) => document.querySelectorAll("#orders li").length === count, before + 1);
+  assert.match(await page.textContent("#orders li"), /Sidamo, 500 g/);
+  await shot(page, "signed-in-1280");
+  assert.deepEqual(faults, []);
+});
+
+test("a reload keeps the session, and a second tab shares it", async () => {
+  const { context, page } = await signedIn();
+  await page.reload();
+  await state(page, "signed-in");
+  const second = await context.newPage();
+  await second.goto(`${demo.origin}/`);
+  await state(second, "signed-in");
+  assert.equal(await second.textContent("#name"), "Alice Liddell");
+});
+
+test("signing out in one tab is signing out in the other at its next call", async () => {
+  const { context, page } = await signedIn();
+  const other = await context.newPage();
+  await other.goto(`${demo.origin}/`);
+  await state(other, "signed-in");
+  await page.click("#sign-out");
+  await page.waitForURL((url) => url.origin === demo.origin && !url.pathname.startsWith("/auth/"));
+  await state(page, "signed-out");
+  await other.fill("#item", "too late");
+  await other.click("#place button[type=submit]");
+  await state(other, "signed-out");
+  assert.equal((await context.cookies(demo.origin)).filter(({ name }) => /^tokenkeep-\d+$/.test(name)).length, 0);
+  // At the provider as well: it asks for the password again.
+  await page.click("#sign-in");
+  await page.waitForSelector("#password");
+});
+
+test("the panel shows that there is nothing to steal, and what the API received", async () => {
+  const { context, page } = await signedIn();
+  await page.waitForSelector('#verdict[data-found="no"]');
+  assert.match(await page.textContent("#verdict"), /nothing/i);
+  assert.match(await page.textContent("#received"), /Bearer/);
+  // Not on the panel's word alone.
+  const loot = await page.evaluate(() => ({ cookie: document.cookie, local: { ...localStorage }, session: { ...sessionStorage }, url: location.href, history: JSON.stringify(history.state), referrer: document.referrer }));
+  assert.deepEqual({ ...loot, url: "", referrer: "" }, { cookie: "", local: {}, session: {}, url: "", history: "null", referrer: "" });
+  assert.doesNotMatch(loot.url + loot.referrer, /code=|state=|eyJ/);
+  assert.ok(!("cookieStore" in (await page.evaluate(() => globalThis))) || (await page.evaluate(async () => (await globalThis.cookieStore?.getAll())?.length ?? 0)) === 0);
+  const [cookie] = (await context.cookies(demo.origin)).filter(({ name }) => /^tokenkeep-\d+$/.test(name));
+  assert.ok(cookie.httpOnly);
+  assert.equal(cookie.sameSite, "Strict");
+  const answer = await callFrom(page, "/auth/session", {});
+  assert.doesNotMatch(answer.text, /eyJ/);
+});
+
+test("no request of the page, and no answer to it, holds a token", async () => {
+  const context = await person();
+  const page = await context.newPage();
+  const seen = [];
+  page.on("response", async (response) => {
+    if (!response.url().startsWith(demo.origin)) return;
+    const request = response.request();
+    seen.push(request.url(), JSON.stringify(request.headers()), JSON.stringify(response.headers()), await response.text().catch(() => ""));
+  });
+  await signIn(page);
+  await page.click("#again");
+  await page.waitForSelector('#verdict[data-found="no"]');
+  const text = seen.join("\n");
+  assert.ok(seen.length > 20);
+  assert.doesNotMatch(text, /eyJ[\w-]{10,}\.[\w-]{10,}/);
+  for (const entry of provider.control.log.filter(({ endpoint, status }) => endpoint === "token" && status === 200)) {
+    const { access_token: access, refresh_token: refresh } = JSON.parse(entry.answer);
+    assert.ok(!text.includes(access) && !text.includes(refresh));
+  }
+});
+
+for (const [who, host] of [["another site", "127.0.0.1"], ["another port of the same site", "localhost"]]) {
+  test(`a page from ${who} can make no call and log nobody out`, async () => {
+    const { context, page } = await signedIn();
+    const evil = await context.newPage();
+    await evil.goto(`http://${host}:${stranger.port}/`);
+    const before = orders().length;
+    const json = { "Content-Type": "application/json" };
+    const order = '{"item":"stolen","quantity":1}';
+    for (const [target, init] of [
+      ["/api/orders", { credentials: "include" }],
+      ["/api/orders", { credentials: "include", mode: "no-cors" }],
+      ["/api/orders", { credentials: "include", mode: "no-cors", method: "POST", body: order }],
+      ["/api/orders", { credentials: "include", method: "POST", body: order, headers: json }],
+      ["/api/orders", { credentials: "include", method: "POST", body: order, headers: { ...json, "X-Tokenkeep": "1" } }],
+      ["/auth/logout", { credentials: "include", mode: "no-cors", method: "POST" }],
+      ["/auth/logout", { credentials: "include", method: "POST", headers: { "X-Tokenkeep": "1" } }],
+      ["/auth/session", { credentials: "include" }],
+    ]) {
+      const answer = await callFrom(evil, demo.origin + target, init);
+      assert.ok(answer.error || answer.type === "opaque", `${target} was readable: ${JSON.stringify(answer)}`);
+    }
+    assert.equal(orders().length, before, "nothing reached the API");
+    // Elements and navigations, which need no CORS.
+    await evil.evaluate(async (origin) => {
+      for (const tag of ["img", "script", "iframe", "embed"]) {
+        const element = document.createElement(tag);
+        element.src = `${origin}${tag === "img" ? "/auth/logout" : "/api/orders"}`;
+        document.body.append(element);
+        await new Promise((resolve) => {
+          element.onload = element.onerror = resolve;
+          setTimeout(resolve, 1500);
+        });
+      }
+    }, demo.origin);
+    for (const target of ["/auth/logout", "/api/orders"]) {
+      await evil.goto(`http://${host}:${stranger.port}/`);
+      await Promise.all([
+        evil.waitForNavigation(),
+        evil.evaluate((action) => {
+          const form = document.createElement("form");
+          form.method = "post";
+          form.action = action;
+          document.body.append(form);
+          form.submit();
+        }, demo.origin + target),
+      ]);
+    }
+    assert.equal(orders().length, before, "nothing reached the API");
+    await page.reload();
+    await state(page, "signed-in");
+  });
+}
+
+test("a login that another site begins stops at a page with a button", async () => {
+  const context = await person({ width: 390, height: 844 });
+  const page = await context.newPage();
+  await page.goto(`http://127.0.0.1:${stranger.port}/`);
+  await Promise.all([page.waitForNavigation(), page.evaluate((url) => location.assign(url), `${demo.origin}/auth/login?return_to=/`)]);
+  assert.equal(new URL(page.url()).origin, demo.origin);
+  await shot(page, "login-from-elsewhere-390");
+  await page.locator("a[href], button").first().click();
+  await page.waitForURL((url) => url.origin === provider.issuer);
+});
+
+test("an API's answer can't be opened as a page, framed by the app or taken as a service worker", async () => {
+  const { context, page } = await signedIn();
+  const before = orders().length;
+  const tab = await context.newPage();
+  const answer = await tab.goto(`${demo.origin}/api/orders`);
+  assert.equal(answer.status(), 403);
+  assert.equal(orders().length, before);
+  const registered = await page.evaluate(() => navigator.serviceWorker.register("/api/test/html", { scope: "/api/" }).then(() => "registered", (error) => error.name));
+  assert.notEqual(registered, "registered");
+});
+
+test("the page fits a phone and a desktop, signed out and signed in", async () => {
+  for (const width of [390, 1280]) {
+    const context = await person({ width, height: width === 390 ? 844 : 900 });
+    const page = await context.newPage();
+    await page.goto(`${demo.origin}/`);
+    await state(page, "signed-out");
+    const fits = () => page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth);
+    assert.ok(await fits(), `signed out at ${width}`);
+    await shot(page, `signed-out-${width}`);
+    await page.click("#sign-in");
+    await page.waitForSelector("#password");
+    assert.ok(await fits(), `the provider's page at ${width}`);
+    await shot(page, `provider-${width}`);
+    await page.goBack();
+    await signIn(page, { open: false });
+    await page.waitForSelector('#verdict[data-found="no"]');
+    assert.ok(await fits(), `signed in at ${width}`);
+    await shot(page, `signed-in-${width}`);
+    const error = await page.goto(`${demo.origin}/auth/callback?state=${"x".repeat(43)}&code=y`);
+    assert.equal(error.status(), 400);
+    assert.ok(await fits(), `the error page at ${width}`);
+    await shot(page, `error-${width}`);
+  }
+});

@@ -1,0 +1,203 @@
+// The built Worker in workerd, through Miniflare.
+//
+// Requests go to a socket of the Worker's own (`unsafeDirectSockets`): Miniflare's front door parses
+// and normalises URLs and adds headers, and what reaches the Worker raw is what these tests are about.
+
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { convertV4MiniflareOptions, Miniflare, NoOpLog } from "miniflare";
+
+import { privateCa } from "./ca.mjs";
+import { freePort, send } from "./raw.mjs";
+
+/** The repository. */
+export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+
+/** What `npm run build` makes; another place by TOKENKEEP_BUILD. */
+export const BUILD = process.env.TOKENKEEP_BUILD ?? path.join(ROOT, "build");
+
+export const COMPATIBILITY_DATE = "2026-10-01";
+export const COMPATIBILITY_FLAGS = ["global_fetch_strictly_public"];
+
+const CLOCK_HEADER = "x-test-clock-ahead";
+
+// What a user's one-line module does, and a clock that a test can set ahead: nobody waits an hour for
+// an idle limit. The runtime's alarms know nothing of it.
+const MAIN = `
+import built from "./tokenkeep.js";
+export { SessionObject, SubjectObject } from "./tokenkeep.js";
+const real = Date.now.bind(Date);
+let ahead = 0;
+Date.now = () => real() + ahead;
+export default {
+  fetch(request, env, ctx) {
+    const given = request.headers.get("${CLOCK_HEADER}");
+    if (given === null) return built.fetch(request, env, ctx);
+    ahead = Number(given);
+    return new Response(null, { status: 204 });
+  },
+};`;
+
+/** The runtime's modules: the Worker as it was built, behind the clock or bare. */
+function modules(bare) {
+  const file = (name) => {
+    const where = path.join(BUILD, name);
+    if (!existsSync(where)) throw new Error(`${where} is missing: build the Worker first (npm run build)`);
+    return readFileSync(where);
+  };
+  const parts = [
+    { type: "ESModule", path: "tokenkeep.js", contents: file("tokenkeep.js") },
+    { type: "CompiledWasm", path: "tokenkeep.wasm", contents: file("tokenkeep.wasm") },
+  ];
+  return bare ? parts : [{ type: "ESModule", path: "main.mjs", contents: MAIN }, ...parts];
+}
+
+/** A line of `SESSION_KEYS`. */
+export function sessionKey(kid = "k1") {
+  return `${kid}:${randomBytes(32).toString("base64url")}`;
+}
+
+/** Secrets as an operator would make them. */
+export function freshSecrets(more = {}) {
+  return {
+    CLIENT_SECRET: `cs-${randomBytes(18).toString("base64url")}`,
+    SESSION_KEYS: sessionKey(),
+    NAME_KEY: randomBytes(32).toString("base64url"),
+    ...more,
+  };
+}
+
+/**
+ * Starts the Worker.
+ *
+ * @param {object} options
+ * @param {(origin: string) => object} options.tokenkeep makes the variable TOKENKEEP
+ * @param {object} options.secrets further variables: the secrets
+ * @param {object} [options.services] service bindings: name → source of a second Worker's module
+ * @param {object} [options.assets] Miniflare's `assets`
+ * @param {boolean} [options.bare] without the module that holds the clock
+ * @param {string} [options.origin] the configured origin, where it isn't the socket's own
+ * @param {boolean} [options.https] listens with a certificate too: ask it with `dispatch`
+ */
+export async function startWorker(options) {
+  const port = options.port ?? (await freePort());
+  const worker = new Worker(options, port);
+  await worker.start();
+  return worker;
+}
+
+export class Worker {
+  #mf = null;
+
+  constructor(options, port) {
+    this.options = options;
+    this.port = port;
+    /** The origin that it is configured for. */
+    this.origin = options.origin ?? `http://localhost:${port}`;
+    /** All that it wrote to its log, and the runtime's own complaints, one entry a line. */
+    this.logs = [];
+    /** What it listens with for https. */
+    this.certificate = options.https ? privateCa() : undefined;
+    this.storage = mkdtempSync(path.join(os.tmpdir(), "tokenkeep-test-"));
+  }
+
+  async start() {
+    const { tokenkeep, secrets = {}, services = {}, assets, bare = false, vars = {}, flags = COMPATIBILITY_FLAGS } = this.options;
+    const log = (line) => this.logs.push(line);
+    const main = {
+      name: "tokenkeep",
+      modules: modules(bare),
+      compatibilityDate: COMPATIBILITY_DATE,
+      compatibilityFlags: flags,
+      bindings: { ...(tokenkeep ? { TOKENKEEP: tokenkeep(this.origin) } : {}), ...secrets, ...vars },
+      durableObjects: {
+        SESSIONS: { className: "SessionObject", useSQLite: true },
+        SUBJECTS: { className: "SubjectObject", useSQLite: true },
+      },
+      serviceBindings: Object.fromEntries(Object.keys(services).map((name) => [name, name.toLowerCase()])),
+      unsafeDirectSockets: [{ host: "127.0.0.1", port: this.port }],
+      ...(assets ? { assets } : {}),
+    };
+    const others = Object.entries(services).map(([name, contents]) => ({
+      name: name.toLowerCase(),
+      modules: [{ type: "ESModule", path: "main.mjs", contents }],
+      compatibilityDate: COMPATIBILITY_DATE,
+    }));
+    this.#mf = new Miniflare(
+      convertV4MiniflareOptions({
+        port: 0,
+        ...(this.certificate ? { https: true, httpsKey: this.certificate.tls.key, httpsCert: this.certificate.tls.cert } : {}),
+        cf: false,
+        telemetry: { enabled: false },
+        log: new NoOpLog(),
+        resourcePersistencePath: this.storage,
+        handleStructuredLogs: ({ level, message }) => log(`${level} ${message}`),
+        handleUncaughtError: (error) => log(`uncaught ${error.stack}`),
+        workers: [main, ...others],
+      }),
+    );
+    await this.#mf.ready;
+  }
+
+  /** A request over https for the host of `origin`, through Miniflare's front door. */
+  async dispatch(origin, init = {}) {
+    const { port } = await this.#mf.ready;
+    const headers = [["Host", new URL(origin).host], ...(Array.isArray(init.headers) ? init.headers : Object.entries(init.headers ?? {}))];
+    return send(`https://localhost:${port}`, { ...init, headers, ca: this.certificate.ca });
+  }
+
+  /** Sets the Worker's clock ahead of the real one. */
+  async clock({ seconds = 0, minutes = 0, hours = 0 } = {}) {
+    const ahead = ((hours * 60 + minutes) * 60 + seconds) * 1000;
+    const answer = await send(this.origin, { headers: { [CLOCK_HEADER]: String(ahead) } });
+    if (answer.status !== 204) throw new Error("the clock did not take");
+  }
+
+  /** The process dies and comes back, with other variables if given: a crash, or a deployment. */
+  async restart(changes = {}) {
+    await this.#mf.dispose();
+    this.options = { ...this.options, ...changes };
+    await this.start();
+  }
+
+  /** The audit lines so far. */
+  get audit() {
+    return this.logs.flatMap((line) => {
+      const at = line.indexOf("{");
+      try {
+        const event = JSON.parse(line.slice(at));
+        return typeof event.event === "string" ? [event] : [];
+      } catch {
+        return [];
+      }
+    });
+  }
+
+  /** The ids of the session objects that have ever been asked: each has a file from then on. */
+  objects() {
+    return this.#files()
+      .map((file) => path.relative(this.storage, file))
+      .filter((file) => /SessionObject/.test(file) && file.endsWith(".sqlite") && !file.endsWith("metadata.sqlite"))
+      .map((file) => path.basename(file, ".sqlite"));
+  }
+
+  /** All of the storage's bytes, write-ahead logs included. */
+  dump() {
+    return Buffer.concat(this.#files().map((file) => readFileSync(file)));
+  }
+
+  #files() {
+    return readdirSync(this.storage, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.join(entry.parentPath, entry.name));
+  }
+
+  async stop() {
+    await this.#mf?.dispose();
+    rmSync(this.storage, { recursive: true, force: true });
+  }
+}
