@@ -213,6 +213,7 @@ fn a_login_that_takes_longer_than_ten_minutes_is_over() {
     // A browser that keeps the cookie for longer, or somebody who has it.
     browser.plants(&cookie, &value);
     assert_eq!(browser.comes_back(&authorized).code(), "login_expired");
+    assert_eq!(world.objects.asked.get(), 0);
     assert_eq!(world.provider.calls(Endpoint::Code), 0);
 }
 

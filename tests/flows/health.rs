@@ -28,3 +28,18 @@ fn a_deep_look_says_what_does_not_answer() {
     assert_eq!(shown.json()["provider"], "unreachable");
     assert_eq!(shown.json()["store"], "unreachable");
 }
+
+#[test]
+fn a_deep_look_does_not_take_an_old_answer_for_a_sign_of_life() {
+    let world = World::new();
+    let browser = world.browser();
+    browser.logs_in();
+    world.provider.goes_down();
+    world.passes(std::time::Duration::from_secs(31));
+    for _ in 0..3 {
+        let shown = browser.fetch("GET", "/auth/health?deep");
+        assert_eq!((shown.status, shown.json()["provider"].as_str()), (503, Some("unreachable")));
+    }
+    // Not a way to make us hammer the provider.
+    assert_eq!(world.provider.calls(Endpoint::Discovery), 2);
+}
