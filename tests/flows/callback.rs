@@ -96,7 +96,8 @@ fn an_issuer_that_is_not_the_one_that_was_asked_is_refused() {
             format!("code={}&state={}&iss={}", authorized.code, authorized.state, encode(iss)),
             format!("error=access_denied&state={}&iss={}", authorized.state, encode(iss)),
         ] {
-            let shown = browser.send("GET", &format!("/auth/callback?{query}"), FROM_PROVIDER, None);
+            let shown =
+                browser.send("GET", &format!("/auth/callback?{query}"), FROM_PROVIDER, None);
             assert!(
                 matches!(shown.code(), "login_issuer_mismatch" | "login_not_found"),
                 "{query}: {shown:?}"
@@ -135,8 +136,7 @@ fn malformed_answers_get_a_page_and_reach_no_object() {
         "%".repeat(100),
         "a=".repeat(5_000),
     ] {
-        let shown =
-            browser.send("GET", &format!("/auth/callback?{query}"), FROM_PROVIDER, None);
+        let shown = browser.send("GET", &format!("/auth/callback?{query}"), FROM_PROVIDER, None);
         assert!((400..500).contains(&shown.status), "{query}: {shown:?}");
         assert!(shown.header("content-type").unwrap().starts_with("text/html"));
     }

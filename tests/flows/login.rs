@@ -101,8 +101,16 @@ fn a_fetch_is_told_where_to_navigate_to_and_never_redirected() {
 fn what_is_no_document_or_comes_ahead_of_time_starts_nothing() {
     let world = World::new();
     let cases: [&[(&str, &str)]; 6] = [
-        &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
-        &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")],
+        &[
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "iframe"),
+        ],
+        &[
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-mode", "no-cors"),
+            ("sec-fetch-dest", "image"),
+        ],
         &[("sec-purpose", "prefetch;prerender"), ("accept", "text/html")],
         &[("purpose", "prefetch"), ("accept", "text/html")],
         &[("accept", "application/json")],

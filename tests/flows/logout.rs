@@ -85,7 +85,8 @@ fn invented_logout_urls_lead_nowhere() {
     let world = World::new();
     let browser = world.browser();
     browser.logs_in();
-    let url = browser.fetch("POST", "/auth/logout").json()["logout_url"].as_str().unwrap().to_owned();
+    let url =
+        browser.fetch("POST", "/auth/logout").json()["logout_url"].as_str().unwrap().to_owned();
     let (key, _) = url.split_once('.').unwrap();
     for invented in [
         "/auth/logout?ticket=".to_owned(),
@@ -170,7 +171,8 @@ fn no_id_token_goes_along_where_the_operator_says_so() {
     let shown = browser.send("POST", "/auth/logout", &form(), None);
     assert!(!query_of(shown.location()).contains_key("id_token_hint"));
     browser.logs_in();
-    let url = browser.fetch("POST", "/auth/logout").json()["logout_url"].as_str().unwrap().to_owned();
+    let url =
+        browser.fetch("POST", "/auth/logout").json()["logout_url"].as_str().unwrap().to_owned();
     let shown = browser.navigate(&url);
     assert_eq!(shown.status, 303);
     assert!(!query_of(shown.location()).contains_key("id_token_hint"));

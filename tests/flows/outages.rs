@@ -61,8 +61,14 @@ fn a_token_endpoint_that_fails_at_login_gives_its_code() {
         (Failure::Unreachable, "provider_unavailable"),
         (Failure::AnswerLost, "provider_unavailable"),
         (Failure::Answers(500, "<h1>stack trace</h1>"), "provider_unavailable"),
-        (Failure::Answers(200, r#"{"access_token":"x","token_type":"mac"}"#), "provider_unavailable"),
-        (Failure::Answers(200, r#"{"access_token":"x","token_type":"bearer"}"#), "identity_refused"),
+        (
+            Failure::Answers(200, r#"{"access_token":"x","token_type":"mac"}"#),
+            "provider_unavailable",
+        ),
+        (
+            Failure::Answers(200, r#"{"access_token":"x","token_type":"bearer"}"#),
+            "identity_refused",
+        ),
         (Failure::Answers(401, r#"{"error":"invalid_client"}"#), "provider_refuses_client"),
         (Failure::Answers(400, r#"{"error":"invalid_grant"}"#), "code_refused"),
         (Failure::Answers(400, ""), "code_refused"),

@@ -62,12 +62,7 @@ impl Objects {
         self.callers.set(self.callers.get() + 1);
         let caller = CallerId(self.callers.get());
         let (sender, receiver) = oneshot::channel();
-        self.objects
-            .borrow_mut()
-            .entry(key.clone())
-            .or_default()
-            .waiting
-            .insert(caller, sender);
+        self.objects.borrow_mut().entry(key.clone()).or_default().waiting.insert(caller, sender);
         self.feed(world, key, Input::Command { caller, envelope });
         let reply = receiver.await.map_err(|_restarted| StoreError)?;
         let text = serde_json::to_string(&reply).unwrap();

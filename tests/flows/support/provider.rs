@@ -181,7 +181,9 @@ impl Provider {
             Endpoint::Keys => (200, self.jwks()),
             Endpoint::Code => self.exchange(request, &form, now),
             Endpoint::Refresh => self.refresh(request, &form, now),
-            Endpoint::UserInfo => (200, json!({"sub": *self.userinfo_sub.borrow(), "plan": "gold"})),
+            Endpoint::UserInfo => {
+                (200, json!({"sub": *self.userinfo_sub.borrow(), "plan": "gold"}))
+            }
             Endpoint::Revocation => {
                 self.revoked.borrow_mut().push(form["token"].clone());
                 (200, json!({}))
@@ -318,9 +320,7 @@ impl Provider {
         if keep.is_none() && self.gives_refresh_tokens.get() {
             let refresh_token = self.secret("refresh");
             tokens["refresh_token"] = json!(refresh_token);
-            self.refresh_tokens
-                .borrow_mut()
-                .insert(refresh_token, (family, grant.clone()));
+            self.refresh_tokens.borrow_mut().insert(refresh_token, (family, grant.clone()));
         }
         tokens
     }
