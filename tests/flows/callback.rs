@@ -277,3 +277,27 @@ fn a_login_takes_at_most_three_rows() {
     assert!(world.objects.puts() <= 3, "{}", world.objects.puts());
     assert_eq!(world.objects.stored(), 1);
 }
+
+// CVE-2026-73419 (mix-up): a login is bound to the provider that it was started with.
+#[test]
+fn a_login_that_began_at_another_provider_is_refused() {
+    let world = World::new();
+    let browser = world.browser();
+    let authorized = browser.authorizes("/auth/login");
+    world.reconfigures(&json!({ "provider": { "issuer": "https://other.example.com" } }));
+    assert_eq!(browser.comes_back(&authorized).code(), "login_issuer_mismatch");
+    assert_eq!(world.objects.asked.get(), 0);
+}
+
+#[test]
+fn a_login_that_began_on_another_origin_of_ours_is_refused() {
+    let world = World::new();
+    let browser = world.browser();
+    let authorized = browser.authorizes("/auth/login");
+    let head = browser.head("GET", &callback(&authorized), FROM_PROVIDER);
+    let head = head.replace(ORIGIN, "https://www.example.com");
+    let answer = world.run(world.serve(&head, None));
+    assert_eq!(answer.status, 400);
+    assert_eq!(world.objects.asked.get(), 0);
+    assert_eq!(world.provider.calls(Endpoint::Code), 0);
+}

@@ -137,6 +137,13 @@ impl World {
         self.objects.restart();
     }
 
+    /// A new deployment with `patch` over the configuration.
+    pub(crate) fn reconfigures(&self, patch: &Value) {
+        merge(&mut self.settings.borrow_mut().tokenkeep, patch);
+        let config = self.settings.borrow().parse();
+        *self.config.borrow_mut() = Rc::new(config);
+    }
+
     pub(crate) fn passes(&self, time: Duration) {
         self.now.set(self.now.get() + u64::try_from(time.as_millis()).unwrap());
     }
