@@ -58,6 +58,7 @@ const ENDPOINTS = new Map([
  * @param {string} [options.issuer] `http://localhost:<port>` if missing; may have a path and a trailing slash
  * @param {object[]} [options.clients] registrations; `demoClient()` makes one
  * @param {number} [options.accessTokenTtl] seconds, 300
+ * @param {number} [options.idTokenTtl] seconds, 600
  * @param {number} [options.refreshTokenTtl] seconds, 14 days
  * @param {number} [options.sessionTtl] seconds that the provider's own session lives, 1 day
  * @param {boolean} [options.rotate] a new refresh token with each refresh, the old one used up (true)
@@ -128,7 +129,7 @@ function configuration({ issuer, settings, store, cookieKeys, keys, options }) {
     },
     features: {
       devInteractions: { enabled: false },
-      revocation: { enabled: true },
+      revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       rpInitiatedLogout: {
         enabled: true,
         logoutSource: (ctx, form) => {
@@ -163,7 +164,7 @@ function configuration({ issuer, settings, store, cookieKeys, keys, options }) {
       AccessToken: () => settings.accessTokenTtl,
       AuthorizationCode: () => 60,
       Grant: () => settings.refreshTokenTtl,
-      IdToken: () => 600,
+      IdToken: () => options.idTokenTtl ?? 600,
       Interaction: () => 600,
       RefreshToken: () => settings.refreshTokenTtl,
       Session: () => settings.sessionTtl,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     http::message::{HttpRequest, HttpResponse, Verb},
-    jose::{id_token::without_protocol_claims, json},
+    jose::{json, without_protocol_claims},
     secret::Secret,
 };
 

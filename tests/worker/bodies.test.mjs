@@ -80,6 +80,22 @@ test("HEAD has the headers and no body, and stays HEAD", async () => {
   assert.equal(upstream.seen.at(-1).method, "HEAD");
 });
 
+// H10: a length without a body, and a body where there should be none.
+test("GET and HEAD with a length of zero arrive; a GET's body isn't passed off as delivered", async () => {
+  for (const method of ["GET", "HEAD"]) {
+    const answer = await world.call(browser, "/api/empty", { method, headers: { "Content-Length": "0" } });
+    assert.equal(answer.status, 200, `${method}: ${answer.code}`);
+  }
+  const before = upstream.seen.length;
+  const answer = await world.call(browser, "/api/empty", { method: "GET", body: "hello" });
+  const seen = upstream.seen.slice(before);
+  if (answer.status === 200) assert.equal(seen[0].bytes, 5, "the body arrived");
+  else {
+    assert.ok(answer.status >= 400 && answer.status < 500, `${answer.status} ${answer.code}: not the API's fault`);
+    assert.equal(seen.length, 0);
+  }
+});
+
 test("204, 205, 304 and odd statuses pass with their headers", async () => {
   for (const status of [201, 204, 205, 304, 400, 403, 404, 409, 412, 418, 422, 429, 500, 503, 599]) {
     upstream.reply("/api/status", status, [["X-Status", String(status)], ["ETag", '"s"']], [204, 205, 304].includes(status) ? "" : "text");

@@ -118,7 +118,7 @@ test("two tabs that log in at once both end logged in, each in a session of its 
 test("only the transaction that a callback belongs to is deleted by it", async () => {
   const browser = world.browser();
   const one = await world.untilCallback(browser);
-  await world.beginLogin(browser);
+  await world.untilCallback(browser);
   const [, open] = browser.transactionCookies(world.origin);
   await world.callback(browser, one);
   assert.deepEqual(browser.transactionCookies(world.origin).map((cookie) => cookie.name), [open.name]);

@@ -12,7 +12,7 @@ import { assertProblem, startWorld } from "./support/world.mjs";
 
 let world;
 before(async () => {
-  world = await startWorld({ provider: { accessTokenTtl: 120 }, providerSettings: { userinfo: true } });
+  world = await startWorld({ provider: { accessTokenTtl: 120 } });
 });
 after(() => world?.stop());
 

@@ -8,7 +8,7 @@ import { ALICE, assertProblem, startWorld } from "./support/world.mjs";
 
 let world;
 before(async () => {
-  world = await startWorld({ settings: { session: { idle_minutes: 60, absolute_hours: 12, cache_seconds: 5 } } });
+  world = await startWorld({ provider: { idTokenTtl: 2 * 86_400 }, settings: { session: { idle_minutes: 60, absolute_hours: 12, cache_seconds: 5 } } });
 });
 after(() => world?.stop());
 afterEach(() => world.worker.clock({}));

@@ -56,13 +56,13 @@ const REFUSED = [
   "/api/./x", "/api/%2e/x", "/api/x/.", "/api/x/..", "/api/..", "/api/.", "/api/x%00", "/api%00/x", "/api/x%09", "/public/%2e%2e/api/x", "/public/../api/x", "/public/..%2fapi/x",
   "/public/..\\api/x", "/public/%5c..%5capi/x", "/api/x%c0%af..%c0%afadmin", "/api/%u002e%u002e/", "/api/x%ff", "/api/ｘ", "/api/../../admin", "/api/%zz", "/api/%", "/api/%2",
   "/api/x%0d%0aHost:evil", "/api/x%0a", "/api/x%7f", "/callback/../api", "/api/%ef%bc%8e%ef%bc%8e%2fadmin", "/api/%c0%ae%c0%ae/admin", "/api/x/%25252e%25252e/admin",
-  "/auth/../api/x", "/public//api/x", "///api/x", "/api/x\\..\\..\\admin", "/.//evil.example", "/\\evil.example/api/x", "/api/..%20/x", "/api/.%20./x",
+  "/auth/../api/x", "/public//api/x", "///api/x", "/api/x\\..\\..\\admin", "/.//evil.example", "/\\evil.example/api/x", "/api/..%20/x", "/api/...", "/api/.%20./x",
 ].map((target) => [target, "refused"]);
 
 // Sent on as they are, to the upstream with the token.
 const SECURED = [
   "/api", "/api/", "/api/x", "/api/x/", "/api/x.json", "/api/x%2ejson", "/api/x%20", "/api/%20/x", "/api/x?", "/api/x?a=b&c=%2F..%2F", "/api/x?x=/public", "/api/x;v=1", "/api/@evil.example", "/api/.evil.example",
-  "/api/:8080", "/api/x%3f/public", "/api/x%23/public", "/api/caf%C3%A9", "/api/...", "/api/..x", "/api/x..", "/api/a+b", "/api/a,b;c=d", "/api/a:b@c", "/api/%7Bid%7D", "/api/x?y=../../z", "/api/x?q=a%0d%0ab", "/api/x?//evil.example", `/api/${"a".repeat(8000)}`,
+  "/api/:8080", "/api/x%3f/public", "/api/x%23/public", "/api/caf%C3%A9", "/api/..x", "/api/x..", "/api/a+b", "/api/a,b;c=d", "/api/a:b@c", "/api/%7Bid%7D", "/api/x?y=../../z", "/api/x?q=a%0d%0ab", "/api/x?//evil.example", `/api/${"a".repeat(8000)}`,
   "/api/x?_method=DELETE",
 ].map((target) => [target, "secured"]);
 
@@ -122,7 +122,7 @@ test("the decision is the same for every method that passes", async () => {
   for (const method of ["POST", "PUT", "PATCH", "DELETE", "HEAD"]) {
     for (const [target, expected] of ALL) {
       if (target.length > 1000) continue;
-      const found = judge(target, await ask(method, target, ["Content-Length: 0"]));
+      const found = judge(target, await ask(method, target, method === "HEAD" ? [] : ["Content-Length: 0"]));
       if (found !== expected) wrong.push({ method, target, expected, found });
     }
   }

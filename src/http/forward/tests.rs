@@ -89,6 +89,7 @@ fn a_location_maps_back_into_its_route_or_not_at_all() {
         ("https://api.example.com:444/api/y", Location::Foreign),
         ("https://api.example.com.evil.example/api", Location::Foreign),
         ("https://u:p@api.example.com/api/y", Location::Refused),
+        ("https://:p@api.example.com/api/y", Location::Refused),
         ("https://api.example.com@evil.example/", Location::Refused),
         ("javascript:alert(1)", Location::Refused),
         ("data:text/html,x", Location::Refused),

@@ -313,7 +313,7 @@ fn an_ecdsa_signature_of_zeros_or_of_the_order_is_refused() {
     let order = hex(P256_ORDER);
     let mut order_less_one = order.clone();
     *order_less_one.last_mut().unwrap() -= 1;
-    let zero = vec![0; 32];
+    let zero = [0; 32];
     let one = [vec![0; 31], vec![1]].concat();
     let good = signature(SigningAlg::ES256, &signed_part(SigningAlg::ES256));
     let (r, s) = good.split_at(32);

@@ -6,6 +6,7 @@
 //! | `invalid_grant` | ends; `RefreshAnswerLost` if the answer to an earlier try was lost |
 //! | another definite refusal | ends if no token lives and a later try was refused too |
 //! | nothing usable | goes on; the refresh token may be spent: the next try tells |
+//! | tokens of somebody else (§12.2) | goes on without them, and without their refresh token |
 //! | overloaded, or at odds with our credentials | goes on |
 //!
 //! Goes on: the old token serves while it lives, then calls are told whose fault it is. Between
