@@ -179,6 +179,10 @@ fn decide_call<'c, 'h>(call: Call<'c, 'h>) -> Decision<'c, 'h> {
     if !route.methods.contains(&head.method) {
         return Decision::Answer(problem::method_not_allowed(method::allow(&route.methods)));
     }
+    // The runtime sends no body with these: what can't arrive isn't passed off as delivered.
+    if matches!(head.method, Method::Get | Method::Head) && head.has_body() {
+        return Decision::Answer(problem(ProblemCode::BodyNotAllowed));
+    }
     let visit = match Visit::of(head, route.navigation) {
         Ok(visit) => visit,
         Err(code) => return Decision::Answer(problem(code)),

@@ -157,6 +157,18 @@ fn a_websocket_isnt_passed_yet_and_another_upgrade_is_dropped() {
 }
 
 #[test]
+fn a_body_that_can_not_be_passed_on_is_refused() {
+    let config = with_route(|route| route.session = SessionRequirement::Anonymous);
+    for method in ["GET", "HEAD"] {
+        for body in ["content-length: 5\n", "transfer-encoding: chunked\n"] {
+            assert_eq!(decided(&config, method, "/api/x", body), "body_not_allowed");
+        }
+        assert_eq!(decided(&config, method, "/api/x", "content-length: 0\n"), "bare");
+    }
+    assert_eq!(decided(&config, "DELETE", "/api/x", "content-length: 5\n"), "bare");
+}
+
+#[test]
 fn a_method_that_the_route_doesnt_list_is_told_which_it_does() {
     let config = with_route(|route| route.methods = vec![Method::Get, Method::Post]);
     let text = format!("DELETE\n{APP}/api/x\n");
