@@ -25,7 +25,6 @@ use super::{
 };
 use crate::{
     config::{Config, Navigation, Origin, Route, SessionRequirement, Upstream},
-    secret::Secret,
     session::{GrantedToken, Reply, SessionId, TokenKey, Unavailable},
     time::Timestamp,
 };
@@ -78,7 +77,6 @@ pub struct Attached {
     pub epoch: u64,
     issued_at: Timestamp,
     expires_at: Option<Timestamp>,
-    renewed: bool,
     #[expect(dead_code, reason = "held as the proof that the call may act with the session")]
     csrf: CsrfVerified,
 }
@@ -260,7 +258,6 @@ impl<'c, 'h> Call<'c, 'h> {
                 epoch: token.epoch,
                 issued_at: token.issued_at,
                 expires_at: token.expires_at,
-                renewed: false,
                 csrf,
             }),
         })
@@ -327,28 +324,14 @@ impl Grant {
 }
 
 impl Forward<'_, '_> {
-    /// What to do about the API's 401. Refreshed only where the call can be sent again, for a
-    /// token that isn't young, and once a call.
+    /// What to do about the API's 401. Refreshed only where the call can be sent again, and for a
+    /// token that isn't young. (Once a call: that is the caller's to count.)
     pub fn after_401(&self, now: Timestamp) -> After401 {
         let Some(attached) = &self.attached else { return After401::PassThrough };
-        if self.replay == Replay::Never || attached.renewed || attached.is_young(now) {
+        if self.replay == Replay::Never || attached.is_young(now) {
             return After401::PassThrough;
         }
         After401::Refresh { epoch: attached.epoch }
-    }
-
-    /// Takes another token for a second try: the `Authorization` to send, or `None` if this is
-    /// the token that was refused, or a second try was made already.
-    pub fn renew(&mut self, token: &GrantedToken) -> Option<Secret<String>> {
-        let attached = self.attached.as_mut()?;
-        if attached.renewed || token.epoch == attached.epoch {
-            return None;
-        }
-        attached.renewed = true;
-        attached.epoch = token.epoch;
-        attached.issued_at = token.issued_at;
-        attached.expires_at = token.expires_at;
-        Some(request_headers::bearer(&token.access_token))
     }
 }
 
