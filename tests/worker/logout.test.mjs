@@ -41,8 +41,7 @@ test("logout ends the session here, revokes the refresh token and leads to the p
   // CVE-2023-20862, CVE-2025-13173: the cookie replayed.
   assertProblem(await world.call(thief), 401, "unauthenticated");
   assert.equal((await world.session(thief)).authenticated, false);
-  const revoked = await until(() => control().log.findLast((entry) => entry.endpoint === "revocation" && entry.status), "the revocation");
-  assert.equal(control().count("revocation"), revocations + 1);
+  const revoked = await until(() => control().log.filter((entry) => entry.endpoint === "revocation" && entry.status)[revocations], "the revocation");
   assert.equal(revoked.status, 200);
   assert.equal(revoked.form.token_type_hint, "refresh_token");
 
