@@ -129,7 +129,7 @@ function configuration({ issuer, settings, store, cookieKeys, keys, options }) {
     },
     features: {
       devInteractions: { enabled: false },
-      revocation: { enabled: true },
+      revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       rpInitiatedLogout: {
         enabled: true,
         logoutSource: (ctx, form) => {
@@ -189,11 +189,12 @@ function configuration({ issuer, settings, store, cookieKeys, keys, options }) {
 
 /** Consent is given beforehand: the application belongs to the same house as the provider. */
 async function grantEverything(ctx) {
-  const { provider, session, client, params, result, resourceServers } = ctx.oidc;
+  const { provider, session, client, result, resourceServers } = ctx.oidc;
   const grantId = result?.consent?.grantId ?? session.grantIdFor(client.clientId);
-  const grant = (grantId && (await provider.Grant.find(grantId))) || new provider.Grant({ clientId: client.clientId, accountId: session.accountId });
+  const found = grantId && (await provider.Grant.find(grantId));
+  // One grant a person, client and session, as many providers keep it.
+  const grant = found?.accountId === session.accountId ? found : new provider.Grant({ clientId: client.clientId, accountId: session.accountId });
   grant.addOIDCScope("openid offline_access profile email");
-  if (params.claims) grant.addOIDCClaims(["name", "email", "preferred_username"]);
   for (const resource of Object.keys(resourceServers ?? {})) grant.addResourceScope(resource, "orders");
   await grant.save();
   return grant;

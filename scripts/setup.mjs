@@ -71,7 +71,7 @@ async function bindgen() {
 
   const target = join(tools, "target");
   await step(`wasm-bindgen ${version} (compiled once, about 2 minutes)`, () =>
-    run("cargo", ["install", "wasm-bindgen-cli", "--version", version, "--locked", "--force", "--root", tools, "--target-dir", target], {
+    run("cargo", ["install", "wasm-bindgen-cli", "--bin", "wasm-bindgen", "--version", version, "--locked", "--force", "--root", tools, "--target-dir", target], {
       env: {
         ...process.env,
         // It runs for a second: time to compile counts, not its speed.

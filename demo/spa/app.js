@@ -3,17 +3,13 @@
 
 const $ = (id) => document.getElementById(id);
 
-/** What Tokenkeep's codes mean for the person who reads; the rest says its own title. */
-const WORDS = {
-  provider_unavailable: "The sign-in service doesn't answer right now. You are still signed in; try again in a moment.",
-  upstream_unreachable: "The orders API can't be reached right now. Try again in a moment.",
-  upstream_timeout: "The orders API took too long. Try again in a moment.",
-};
-
 class Problem extends Error {}
 class SignedOut extends Error {}
 
-/** A call of the API. Tokenkeep's 401 means nobody is signed in; everything else wrong is told in words. */
+/**
+ * A call, and what its failure means for the person who reads. `Tokenkeep-Error` tells Tokenkeep's
+ * answers from the API's own; its problem+json says in plain words what is wrong and what to do.
+ */
 async function call(path, init) {
   let response;
   try {
@@ -23,10 +19,14 @@ async function call(path, init) {
   }
   if (response.ok) return response.json();
   const code = response.headers.get("Tokenkeep-Error");
-  if (response.status === 401) throw new SignedOut();
-  const body = await response.json().catch(() => ({}));
-  if (code !== null) throw new Problem(`${WORDS[code] ?? body.detail ?? body.title ?? "That didn't work."} (${code})`);
-  throw new Problem(response.status === 422 ? "The API doesn't take this order: a name and 1 to 99, please." : `The API answered ${response.status}.`);
+  if (code === "unauthenticated") throw new SignedOut();
+  if (code !== null) {
+    const { title, detail } = await response.json().catch(() => ({}));
+    throw new Problem(`${[title, detail].filter(Boolean).join(". ") || "That didn't work."} (${code})`);
+  }
+  if (response.status === 401) throw new Problem("The orders API doesn't accept the token that came with this call. Sign out and in again.");
+  if (response.status === 422) throw new Problem("The orders API doesn't take this order: it wants a name and 1 to 99 of it.");
+  throw new Problem(`The orders API answered ${response.status}.`);
 }
 
 let signedIn = false;

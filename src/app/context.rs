@@ -49,6 +49,8 @@ pub struct ObjectContext<'a, P> {
     pub keys: &'a RefCell<KeyCache>,
     /// Keyed hash of the session, for audit lines ([`session_hash`]).
     pub session: String,
+    /// Whether `sub` itself is logged ([`Config::log_subject`]).
+    pub log_subject: bool,
 }
 
 impl<P: Ports> Context<'_, P> {

@@ -42,6 +42,14 @@ pub async fn login<P: ObjectPorts>(
     };
     let identity = verify(ctx, login, id_token, &response.access_token).await?;
     let identity = with_userinfo(ctx, login, &response, identity).await?;
+    ctx.ports.record(Event::SubjectKnown {
+        session: ctx.session.clone(),
+        subject: ctx.config.session.keys.keyed_hash(
+            "audit subject",
+            &[identity.issuer.as_bytes(), identity.subject.as_bytes()],
+        ),
+        sub: ctx.log_subject.then(|| identity.subject.clone()),
+    });
     Ok(NewSession { response, identity })
 }
 
@@ -107,7 +115,7 @@ async fn verify<P: ObjectPorts>(
 
 /// Why an ID token can't be used.
 pub(super) enum VerifyError {
-    /// There are no keys to check it with.
+    /// The keys to check it with can't be had just now.
     KeysUnavailable,
     /// It failed a check.
     IdToken(IdTokenError),
@@ -121,9 +129,9 @@ pub(super) async fn with_keys<P: ObjectPorts>(
 ) -> Result<VerifiedIdToken, VerifyError> {
     let set = keys::keys(ctx, jwks_uri).await.map_err(|_error| VerifyError::KeysUnavailable)?;
     let mut verified = verify(&set);
-    if matches!(verified, Err(IdTokenError::UnknownKey))
-        && let Some(set) = keys::search(ctx, jwks_uri).await
-    {
+    if matches!(verified, Err(IdTokenError::UnknownKey)) {
+        let unavailable = |_error| VerifyError::KeysUnavailable;
+        let set = keys::search(ctx, jwks_uri).await.map_err(unavailable)?;
         verified = verify(&set);
     }
     verified.map_err(VerifyError::IdToken)

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     answer,
     context::{Context, Ports},
-    metadata::metadata,
+    metadata::provider_answers,
 };
 use crate::{
     http::{head::RequestHead, message::Answer},
@@ -18,7 +18,7 @@ pub(super) async fn handle<P: Ports>(ctx: &Context<'_, P>, head: &RequestHead<'_
     if query != "deep" && query != "deep=true" {
         return answer::json(&json!({ "status": "ok" }));
     }
-    let provider = metadata(ctx).await.is_ok();
+    let provider = provider_answers(ctx).await;
     let store = store_answers(ctx).await;
     let word = |works| if works { "ok" } else { "unreachable" };
     let works = provider && store;

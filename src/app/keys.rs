@@ -91,19 +91,26 @@ pub async fn keys<P: ObjectPorts>(
     fetched.or(stale).ok_or(KeysUnavailable)
 }
 
-/// Fetches the keys again because a signature's key isn't among those we have. `None` if that was
-/// done less than 30 s ago or the provider doesn't answer.
-pub async fn search<P: ObjectPorts>(ctx: &ObjectContext<'_, P>, jwks_uri: &str) -> Option<JwkSet> {
+/// Fetches the keys again because a signature's key isn't among those we have.
+///
+/// # Errors
+///
+/// That was done less than 30 s ago, or the provider doesn't answer: nobody knows then whether
+/// the key is the provider's.
+pub async fn search<P: ObjectPorts>(
+    ctx: &ObjectContext<'_, P>,
+    jwks_uri: &str,
+) -> Result<JwkSet, KeysUnavailable> {
     let now = ctx.ports.now();
     {
         let mut cache = ctx.keys.borrow_mut();
         let entry = cache.entry(jwks_uri);
         if !entry.may_search(now) || !entry.may_fetch(now) {
-            return None;
+            return Err(KeysUnavailable);
         }
         entry.searched_at = Some(now);
     }
-    fetch(ctx, jwks_uri).await
+    fetch(ctx, jwks_uri).await.ok_or(KeysUnavailable)
 }
 
 async fn fetch<P: ObjectPorts>(ctx: &ObjectContext<'_, P>, jwks_uri: &str) -> Option<JwkSet> {

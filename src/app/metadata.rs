@@ -20,6 +20,8 @@ const FRESH: Duration = Duration::from_secs(60 * 60);
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a failed fetch isn't tried again.
 const PAUSE: Duration = Duration::from_secs(5);
+/// How long an answer of the provider counts as a sign of life.
+const SURELY_UP: Duration = Duration::from_secs(30);
 
 /// What is known of the provider; lives in a static of the edge.
 #[derive(Clone, Debug, Default)]
@@ -69,19 +71,41 @@ pub async fn metadata<P: Ports>(ctx: &Context<'_, P>) -> Result<Metadata, Metada
     if let Some(metadata) = ctx.metadata.borrow().younger_than(FRESH, &provider.issuer, now) {
         return Ok(metadata);
     }
-    if ctx.metadata.borrow().may_fetch(now) {
-        match fetch(ctx).await {
-            Ok(metadata) => {
-                ctx.metadata.borrow_mut().keep(metadata.clone(), ctx.ports.now());
-                return Ok(metadata);
-            }
-            Err(trouble) => {
-                ctx.metadata.borrow_mut().failed_at = Some(ctx.ports.now());
-                ctx.ports.record(trouble);
-            }
-        }
+    if ctx.metadata.borrow().may_fetch(now)
+        && let Some(metadata) = renew(ctx).await
+    {
+        return Ok(metadata);
     }
     ctx.metadata.borrow().younger_than(STALE, &provider.issuer, now).ok_or(MetadataUnavailable)
+}
+
+/// Whether the provider answers; asks it at most once in 30 s.
+pub(super) async fn provider_answers<P: Ports>(ctx: &Context<'_, P>) -> bool {
+    let now = ctx.ports.now();
+    let issuer = &ctx.config.provider.issuer;
+    if ctx.metadata.borrow().younger_than(SURELY_UP, issuer, now).is_some() {
+        return true;
+    }
+    let may_fetch = ctx.metadata.borrow().may_fetch(now);
+    may_fetch && renew(ctx).await.is_some()
+}
+
+/// Fetches, and keeps what came of it.
+async fn renew<P: Ports>(ctx: &Context<'_, P>) -> Option<Metadata> {
+    let fetched = fetch(ctx).await;
+    let now = ctx.ports.now();
+    let mut cache = ctx.metadata.borrow_mut();
+    match fetched {
+        Ok(metadata) => {
+            cache.keep(metadata.clone(), now);
+            Some(metadata)
+        }
+        Err(trouble) => {
+            cache.failed_at = Some(now);
+            ctx.ports.record(trouble);
+            None
+        }
+    }
 }
 
 async fn fetch<P: Ports>(ctx: &Context<'_, P>) -> Result<Metadata, Event> {

@@ -42,7 +42,7 @@ async fn try_refresh<P: ObjectPorts>(
         RefreshFailure::ProviderUnavailable
     })?;
     let status = response.status;
-    let response = token::parse(response).map_err(|error| {
+    let mut response = token::parse(response).map_err(|error| {
         if error != TokenError::InvalidGrant {
             trouble(ctx, ProviderStep::Refresh, token_kind(error), Some(status));
         }
@@ -55,18 +55,23 @@ async fn try_refresh<P: ObjectPorts>(
         }
     })?;
     let identity = match &response.id_token {
-        Some(id_token) => Some(verify(ctx, work, id_token, &response).await?),
+        Some(id_token) => verify(ctx, work, id_token, &response).await?,
         None => None,
     };
+    // An ID token that nobody verified isn't handed on.
+    response.id_token.take_if(|_| identity.is_none());
     Ok(Refreshed { response, identity })
 }
 
+/// OpenID Connect Core 12.2. `None` while the keys can't be had: a refresh need not bring an ID
+/// token at all, and to throw the tokens away with it would lose a rotated refresh token, and the
+/// session with it, to an outage of the keys alone.
 async fn verify<P: ObjectPorts>(
     ctx: &ObjectContext<'_, P>,
     work: &RefreshWork,
     id_token: &Secret<String>,
     response: &TokenResponse,
-) -> Result<Identity, RefreshFailure> {
+) -> Result<Option<Identity>, RefreshFailure> {
     let expectations = IdTokenExpectations {
         issuer: &work.identity.issuer,
         client_id: &ctx.config.provider.client_id,
@@ -93,13 +98,15 @@ async fn verify<P: ObjectPorts>(
     match verified {
         Ok(token) => {
             let mut renewed = identity(token);
-            // A refreshed token may leave these out; the next one is still held against them.
-            renewed.nonce = renewed.nonce.or_else(|| work.identity.nonce.clone());
-            renewed.auth_time = renewed.auth_time.or(work.identity.auth_time);
-            renewed.sid = renewed.sid.or_else(|| work.identity.sid.clone());
-            Ok(renewed)
+            if ctx.config.provider.userinfo {
+                // What UserInfo told at the login stays; it is asked once a login.
+                for (name, value) in &work.identity.claims {
+                    renewed.claims.entry(name.clone()).or_insert_with(|| value.clone());
+                }
+            }
+            Ok(Some(renewed))
         }
-        Err(VerifyError::KeysUnavailable) => Err(RefreshFailure::ProviderUnavailable),
+        Err(VerifyError::KeysUnavailable) => Ok(None),
         Err(VerifyError::IdToken(error)) => {
             let (session, check) = (ctx.session.clone(), id_token_kind(error));
             ctx.ports.record(Event::IdentityRefused { session, check });

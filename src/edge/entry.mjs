@@ -123,7 +123,8 @@ function discard(response, ctx) {
 // Does what the core's plans say until there is a response. Bodies stay native on both ways.
 async function follow(plan, head, request, env, ctx) {
   // A short body that may have to be sent again, and the API's 401 while another token is asked for.
-  let kept = request.body;
+  // (A GET with a length of zero has a body object that `fetch` refuses.)
+  let kept = request.method === "GET" || request.method === "HEAD" ? null : request.body;
   let held = null;
   for (;;) {
     const lines = plan.split("\n");
@@ -132,7 +133,7 @@ async function follow(plan, head, request, env, ctx) {
       case "F": {
         if (held !== null) discard(held.response, ctx);
         held = null;
-        if (lines[4] === "keep" && kept === request.body) kept = await request.arrayBuffer();
+        if (lines[4] === "keep" && !(kept instanceof ArrayBuffer)) kept = await request.arrayBuffer();
         const init = { method: lines[1], headers: changed(request.headers, lines, 6), redirect: "manual" };
         if (kept !== null) init.body = kept;
         let response;

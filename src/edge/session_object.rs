@@ -43,6 +43,7 @@ thread_local! {
 
 struct Objects {
     config: ObjectConfig,
+    log_subject: bool,
     keys: RefCell<KeyCache>,
 }
 
@@ -52,6 +53,7 @@ struct Objects {
 pub fn configure_objects(environment: &str) {
     let objects = config::parse(&environment::read(environment)).ok().map(|config| {
         Rc::new(Objects {
+            log_subject: config.log_subject,
             config: ObjectConfig { provider: config.provider, session: config.session },
             keys: RefCell::new(KeyCache::new()),
         })
@@ -201,6 +203,7 @@ impl Object {
                 ports: &Platform,
                 keys: &objects.keys,
                 session,
+                log_subject: objects.log_subject,
             };
             let input = match work {
                 Work::Login(login) => {

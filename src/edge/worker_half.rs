@@ -240,7 +240,6 @@ fn with_head(text: &str, then: impl FnOnce(&Config, &RequestHead<'_>) -> String)
 }
 
 /// Finishes with a warm grant, or gives the question back.
-#[expect(clippy::result_large_err, reason = "it is the question itself, moved on to the object")]
 fn warm<'c, 'h>(
     config: &Config,
     ask: Ask<'c, 'h>,

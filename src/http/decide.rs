@@ -15,7 +15,9 @@ use super::{
     forward::UpstreamUrl,
     head::RequestHead,
     message::Answer,
-    method, page,
+    method,
+    navigation::{self, Visit},
+    page,
     problem::{self, ProblemCode, problem},
     request_headers::{self, RequestEdit},
     response_headers::ResponseRules,
@@ -177,6 +179,10 @@ fn decide_call<'c, 'h>(call: Call<'c, 'h>) -> Decision<'c, 'h> {
     if !route.methods.contains(&head.method) {
         return Decision::Answer(problem::method_not_allowed(method::allow(&route.methods)));
     }
+    // The runtime sends no body with these: what can't arrive isn't passed off as delivered.
+    if matches!(head.method, Method::Get | Method::Head) && head.has_body() {
+        return Decision::Answer(problem(ProblemCode::BodyNotAllowed));
+    }
     let visit = match Visit::of(head, route.navigation) {
         Ok(visit) => visit,
         Err(code) => return Decision::Answer(problem(code)),
@@ -184,52 +190,6 @@ fn decide_call<'c, 'h>(call: Call<'c, 'h>) -> Decision<'c, 'h> {
     match route.session {
         SessionRequirement::Anonymous => call.forward(None),
         SessionRequirement::Optional | SessionRequirement::Required => call.with_session(visit),
-    }
-}
-
-/// What kind of request it is, seen from the route's `navigation`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Visit {
-    /// A call by the app, or a document that the app itself opened.
-    Call,
-    /// A document on a `page` route that didn't come from the app.
-    Page,
-}
-
-impl Visit {
-    fn of(head: &RequestHead<'_>, navigation: Navigation) -> Result<Self, ProblemCode> {
-        let refused = Err(ProblemCode::NavigationRefused);
-        let Some(dest) = navigation_dest(head) else { return Ok(Self::Call) };
-        let from_us = head.known.sec_fetch_site == Some("same-origin");
-        let is_page = matches!(dest, "document" | "iframe" | "frame" | "fencedframe");
-        match navigation {
-            Navigation::Refuse => refused,
-            Navigation::Download | Navigation::Page if from_us && is_page => Ok(Self::Call),
-            Navigation::Page
-                if dest == "document" && matches!(head.method, Method::Get | Method::Head) =>
-            {
-                Ok(Self::Page)
-            }
-            Navigation::Download | Navigation::Page => refused,
-        }
-    }
-}
-
-/// The destination, where what is asked for would become a document, a frame or a service worker
-/// of our origin.
-fn navigation_dest<'h>(head: &RequestHead<'h>) -> Option<&'h str> {
-    let known = &head.known;
-    // Older browsers mark the script of a service worker with this header only.
-    if known.service_worker.is_some() {
-        return Some("serviceworker");
-    }
-    match known.sec_fetch_dest {
-        Some(
-            dest @ ("document" | "iframe" | "frame" | "fencedframe" | "embed" | "object"
-            | "serviceworker"),
-        ) => Some(dest),
-        _ if known.sec_fetch_mode == Some("navigate") => Some("document"),
-        _ => None,
     }
 }
 
@@ -258,7 +218,7 @@ impl<'c, 'h> Call<'c, 'h> {
     /// No session on a route that needs one.
     fn without_session(self) -> Decision<'c, 'h> {
         let Self { config, origin, route, head } = self;
-        if route.navigation != Navigation::Page || navigation_dest(head).is_none() {
+        if route.navigation != Navigation::Page || navigation::dest(head).is_none() {
             return Decision::Answer(problem::unauthenticated(config, origin));
         }
         let mut here = head.path.as_str().to_owned();
@@ -313,10 +273,6 @@ impl<'c, 'h> Ask<'c, 'h> {
     /// # Errors
     ///
     /// Gives itself back if the grant is no longer warm: ask the object.
-    #[expect(
-        clippy::result_large_err,
-        reason = "it is the question itself, moved on to the object"
-    )]
     pub fn granted(self, grant: &Grant, now: Timestamp) -> Result<Decision<'c, 'h>, Self> {
         if !grant.is_warm(self.call.config.session.cache, now) {
             return Err(self);

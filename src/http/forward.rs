@@ -92,7 +92,6 @@ pub fn map_location(
 fn our_path(config: &Config, route: &Route, origin: &str, target: &Url) -> Option<String> {
     let (_, base) = base_of(route, origin);
     let rest = target.path().strip_prefix(base)?;
-    let on_boundary = base.is_empty() || rest.is_empty() || rest.starts_with('/');
     let mut path = match &route.path {
         RoutePath::Prefix(prefix) if route.strip_prefix => format!("{prefix}{rest}"),
         _ => rest.to_owned(),
@@ -101,8 +100,9 @@ fn our_path(config: &Config, route: &Route, origin: &str, target: &Url) -> Optio
         path.push('/');
     }
     let parsed = RequestPath::parse(&path).ok()?;
+    // A base cut off within a segment (`/v1` of `/v1x`) leaves no path of this route either.
     let route::Target::Route(found) = route::choose(config, parsed) else { return None };
-    if !on_boundary || !std::ptr::eq(found, route) {
+    if !std::ptr::eq(found, route) {
         return None;
     }
     if let Some(query) = target.query() {

@@ -12,6 +12,7 @@ pub mod forward;
 pub mod head;
 pub mod message;
 mod method;
+mod navigation;
 pub mod page;
 pub mod path;
 pub mod problem;

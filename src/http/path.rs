@@ -41,7 +41,7 @@ impl<'a> RequestPath<'a> {
         if !last.is_empty() && is_ambiguous_segment(last, encoded) {
             return Err(AmbiguousPath);
         }
-        if rest.any(|segment| segment.is_empty() || is_ambiguous_segment(segment, encoded)) {
+        if rest.any(|segment| is_ambiguous_segment(segment, encoded)) {
             return Err(AmbiguousPath);
         }
         Ok(Self(path))
@@ -104,8 +104,8 @@ fn is_ambiguous_segment(segment: &str, encoded: bool) -> bool {
         || std::str::from_utf8(&decoded).is_err()
 }
 
-/// Nothing but dots and spaces, once `;parameters` are cut off: `..`, `..;x`, `..%20`, `;x`.
-/// Some servers read the last as an empty segment, that is, as `//`.
+/// Nothing, or nothing but dots and spaces, once `;parameters` are cut off: `..`, `..;x`, `..%20`,
+/// and the empty segment, also as `;x`, which makes a `//`.
 fn is_dots(segment: &[u8]) -> bool {
     let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
     let is_dotty = name.iter().all(|byte| matches!(byte, b'.' | b' '));

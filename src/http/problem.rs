@@ -114,6 +114,9 @@ problems! {
     UpgradeNotSupported = 501 "upgrade_not_supported" Browser "Upgrades are not supported"
         "WebSocket and other upgrades are not passed to APIs yet."
         "The client: use plain requests or server-sent events for now.";
+    BodyNotAllowed = 400 "body_not_allowed" Browser "A body is not allowed here"
+        "A GET or HEAD request came with a body, which can not be passed on."
+        "The client: send the body with POST, or put it into the query.";
     BodyTooLarge = 413 "body_too_large" Browser "The body is too large"
         "The request's body is larger than this endpoint reads."
         "The client: send what the endpoint asks for and nothing else.";

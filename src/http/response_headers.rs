@@ -132,15 +132,15 @@ pub fn edit<'a>(
 ) -> Result<ResponseEdit<'a>, ProblemCode> {
     let header = |name| headers.iter().find(|(found, _)| *found == name).map(|(_, value)| *value);
     let named = header("connection").map(connection_options).unwrap_or_default();
-    let mut edit = ResponseEdit::default();
-    edit.drop = headers
+    let drop = headers
         .iter()
         .filter(|(name, value)| {
             is_dropped(rules, name, value) || named.iter().any(|n| n.eq_ignore_ascii_case(name))
         })
         .map(|(name, _)| *name)
         .collect();
-    edit.set = rules.fixed().iter().map(|(name, value)| (*name, Cow::Borrowed(*value))).collect();
+    let set = rules.fixed().iter().map(|(name, value)| (*name, Cow::Borrowed(*value))).collect();
+    let mut edit = ResponseEdit { drop, set };
     match location {
         Some(Location::Ours(path)) => edit.set.push(("location", Cow::Owned(path))),
         Some(Location::Refused) if (300..400).contains(&status) => {

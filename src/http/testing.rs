@@ -59,7 +59,11 @@ pub(crate) fn config() -> Config {
 }
 
 pub(crate) fn config_with_routes(routes: impl IntoIterator<Item = Route>) -> Config {
-    let key = crate::base64url::encode([7; 32]);
+    let key = |seed: u8| {
+        crate::base64url::encode(std::array::from_fn::<u8, 32, _>(|at| {
+            seed.wrapping_add(u8::try_from(at).unwrap().wrapping_mul(37))
+        }))
+    };
     Config {
         origins: vec![https_origin(), loopback_origin()],
         base_path: "/auth".to_owned(),
@@ -82,7 +86,7 @@ pub(crate) fn config_with_routes(routes: impl IntoIterator<Item = Route>) -> Con
             absolute: Duration::from_secs(86_400),
             cache: Duration::from_secs(5),
             revocation_ticket: Duration::ZERO,
-            keys: KeyRing::parse(&format!("k1:{key}"), &key).unwrap(),
+            keys: KeyRing::parse(&format!("k1:{}", key(1)), &key(2)).unwrap(),
         },
         routes: routes.into_iter().collect(),
         csrf: CsrfPolicy::FetchMetadata,

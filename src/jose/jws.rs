@@ -145,20 +145,26 @@ fn is_plain_jwt(typ: &str) -> bool {
 /// A public key that signatures are verified with.
 #[derive(Clone, Debug)]
 pub(super) enum PublicKey {
-    Rsa(Box<<Rsa as Algorithm>::VerifyingKey>),
+    Rsa {
+        key: Box<<Rsa as Algorithm>::VerifyingKey>,
+        /// Big-endian, without leading zeros.
+        modulus: Vec<u8>,
+    },
     P256(Box<<Es256 as Algorithm>::VerifyingKey>),
     Ed25519(<Ed25519 as Algorithm>::VerifyingKey),
 }
 
 impl PublicKey {
-    /// From modulus and exponent, both big-endian; their sizes are the caller's business.
+    /// From modulus and exponent, both big-endian and without leading zeros; their sizes are the
+    /// caller's business.
     pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
         let key = JsonWebKey::Rsa {
             modulus: Cow::Borrowed(modulus),
             public_exponent: Cow::Borrowed(exponent),
             private_parts: None,
         };
-        (&key).try_into().ok().map(|key| Self::Rsa(Box::new(key)))
+        let key = (&key).try_into().ok()?;
+        Some(Self::Rsa { key: Box::new(key), modulus: modulus.to_vec() })
     }
 
     /// From the coordinates of a point, which must be on the curve.
@@ -186,7 +192,7 @@ impl PublicKey {
     pub(super) const fn fits(&self, alg: SigningAlg) -> bool {
         matches!(
             (self, alg),
-            (Self::Rsa(_), SigningAlg::RS256 | SigningAlg::PS256)
+            (Self::Rsa { .. }, SigningAlg::RS256 | SigningAlg::PS256)
                 | (Self::P256(_), SigningAlg::ES256)
                 | (Self::Ed25519(_), SigningAlg::EdDSA)
         )
@@ -195,13 +201,23 @@ impl PublicKey {
     /// Whether `signature` is this key's over `signed`.
     fn verifies(&self, alg: SigningAlg, signed: &str, signature: &[u8]) -> bool {
         match (self, alg) {
-            (Self::Rsa(key), SigningAlg::RS256) => verify(&Rsa::rs256(), key, signed, signature),
-            (Self::Rsa(key), SigningAlg::PS256) => verify(&Rsa::ps256(), key, signed, signature),
+            (Self::Rsa { key, modulus }, SigningAlg::RS256) => {
+                is_in_range(signature, modulus) && verify(&Rsa::rs256(), key, signed, signature)
+            }
+            (Self::Rsa { key, modulus }, SigningAlg::PS256) => {
+                is_in_range(signature, modulus) && verify(&Rsa::ps256(), key, signed, signature)
+            }
             (Self::P256(key), SigningAlg::ES256) => verify(&Es256, key, signed, signature),
             (Self::Ed25519(key), SigningAlg::EdDSA) => verify(&Ed25519, key, signed, signature),
             _ => false,
         }
     }
+}
+
+/// RFC 8017 §5.2.2: as long as the modulus and less than it. The library doesn't ask that of a PSS
+/// signature, so that `s + n` would pass for `s`.
+fn is_in_range(signature: &[u8], modulus: &[u8]) -> bool {
+    signature.len() == modulus.len() && signature < modulus
 }
 
 fn verify<A: Algorithm>(

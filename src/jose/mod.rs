@@ -5,6 +5,7 @@
 //! and nothing that a token says about itself. `alg` is compared, never followed; `kid` chooses
 //! among keys that could be the one anyway; `jwk`, `jku`, `x5u` and `x5c` aren't read at all.
 
+mod claims;
 pub mod id_token;
 pub mod json;
 pub mod jwk_set;
@@ -14,6 +15,7 @@ pub mod refreshed;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub(crate) use claims::without_protocol_claims;
 pub use id_token::{
     IdTokenError, IdTokenExpectations, Nonce, UntrustedIdToken, VerifiedIdToken, VerifiedIdentity,
 };

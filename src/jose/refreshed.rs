@@ -55,8 +55,12 @@ impl RefreshedAgainst {
         if !self.aud.iter().all(|original| audiences.contains(original)) {
             return changed("aud");
         }
-        // Its value is the time of the original authentication; it may be left out.
-        if token.auth_time.is_some_and(|time| Some(time) != self.auth_time) {
+        // Its value is the time of the original authentication, to the second; either may lack it,
+        // and then there is nothing to compare.
+        let seconds = |time: Option<Timestamp>| time.map(Timestamp::as_secs);
+        if let (Some(time), Some(original)) = (seconds(token.auth_time), seconds(self.auth_time))
+            && time != original
+        {
             return changed("auth_time");
         }
         // It should not be there at all; where it is, it is the login's.

@@ -312,3 +312,6 @@ impl std::fmt::Display for AuthorizationErrorCode {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests;

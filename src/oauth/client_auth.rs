@@ -63,3 +63,72 @@ fn basic(user: &str, password: &Secret<String>) -> Secret<String> {
     let credentials = Secret::new(format!("{user}:{}", password.expose()));
     Secret::new(format!("Basic {}", STANDARD.encode(credentials.expose())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::testing::{body, header, pairs, provider};
+
+    fn request(client_id: &str, client_auth: ClientAuth) -> HttpRequest {
+        let provider =
+            ProviderConfig { client_id: client_id.to_owned(), client_auth, ..provider() };
+        authenticate(
+            &provider,
+            FormRequest {
+                endpoint: "https://id.example/token",
+                parameters: vec![("a", "b")],
+                max_bytes: 1,
+                timeout: Duration::from_secs(2),
+            },
+        )
+    }
+
+    fn credentials(request: &HttpRequest) -> String {
+        let value = header(request, "authorization").unwrap().strip_prefix("Basic ").unwrap();
+        String::from_utf8(STANDARD.decode(value).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn basic_credentials_are_form_encoded_one_by_one() {
+        for (client_id, secret, expected) in [
+            ("client", "AZaz09-._~", "client:AZaz09-._~"),
+            ("https://app", "a:b%c d+e/f=é", "https%3A%2F%2Fapp:a%3Ab%25c%20d%2Be%2Ff%3D%C3%A9"),
+            ("a\r\nb", "\0", "a%0D%0Ab:%00"),
+        ] {
+            let request = request(client_id, ClientAuth::ClientSecretBasic(secret.into()));
+            assert_eq!(credentials(&request), expected);
+            assert_eq!(body(&request), pairs(&[("a", "b")]), "nothing of it in the body");
+        }
+    }
+
+    #[test]
+    fn unencoded_basic_credentials_go_as_they_are() {
+        let auth = ClientAuth::ClientSecretBasicUnencoded("a:b%c d+e".into());
+        let request = request("client", auth);
+        assert_eq!(credentials(&request), "client:a:b%c d+e");
+        assert_eq!(body(&request), pairs(&[("a", "b")]));
+    }
+
+    #[test]
+    fn posted_credentials_are_in_the_body_and_in_no_header() {
+        let request = request("client", ClientAuth::ClientSecretPost("a&b=c d%".into()));
+        let expected = [("a", "b"), ("client_id", "client"), ("client_secret", "a&b=c d%")];
+        assert_eq!(body(&request), pairs(&expected));
+        assert_eq!(header(&request, "authorization"), None);
+    }
+
+    #[test]
+    fn the_request_is_a_bounded_form_post_without_a_secret_in_sight() {
+        for auth in [ClientAuth::ClientSecretBasic, ClientAuth::ClientSecretPost] {
+            let request = request("client", auth("s3cret".into()));
+            assert_eq!(request.verb, Verb::Post);
+            assert_eq!(request.url, "https://id.example/token");
+            assert_eq!((request.max_bytes, request.timeout), (1, Duration::from_secs(2)));
+            let content_type = header(&request, "content-type");
+            assert_eq!(content_type, Some("application/x-www-form-urlencoded"));
+            assert_eq!(header(&request, "accept"), Some("application/json"));
+            assert!(!format!("{request:?}").contains("s3cret"));
+            assert!(!format!("{request:?}").contains("Basic"));
+        }
+    }
+}

@@ -82,3 +82,68 @@ fn decode(text: &str) -> Result<String, FormError> {
     }
     String::from_utf8(decoded).map_err(|_| FormError::Utf8)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn a_form_is_decoded_once_and_in_order() {
+        let read = parse("b=1+2&a=%2B%3d%26&&c&d=&=e&f=x=y&g=%25zz&h=%c3%A9").unwrap();
+        let expected = [
+            pair("b", "1 2"),
+            pair("a", "+=&"),
+            pair("c", ""),
+            pair("d", ""),
+            pair("", "e"),
+            pair("f", "x=y"),
+            pair("g", "%zz"),
+            pair("h", "é"),
+        ];
+        assert_eq!(read, expected);
+        assert_eq!(parse(""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_does_not_decode_is_refused() {
+        for text in ["a=%", "a=%4", "a=%zz", "a=%+1", "%=a", "a=%%41", "a=%4é", "a=% 41", "a=%-1"]
+        {
+            assert_eq!(parse(text), Err(FormError::Escape), "{text}");
+        }
+        for text in ["a=%ff", "%c3=a", "a=%c0%af", "a=%ed%a0%80"] {
+            assert_eq!(parse(text), Err(FormError::Utf8), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let pairs = [("a b", "ü&=+%"), ("c", "~-._*/:"), ("d", "\r\n\0")];
+        let read = parse(&serialize(&pairs)).unwrap();
+        assert_eq!(read, pairs.map(|(name, value)| pair(name, value)));
+    }
+
+    #[test]
+    fn an_endpoints_own_query_is_kept_but_for_our_names() {
+        for (endpoint, expected) in [
+            ("https://e.example/a", "https://e.example/a?state=1"),
+            ("https://e.example/a?", "https://e.example/a?state=1"),
+            ("https://e.example/a?p=b%20c", "https://e.example/a?p=b%20c&state=1"),
+            ("https://e.example/a?state=2&p", "https://e.example/a?p&state=1"),
+            ("https://e.example/a?st%61te=2", "https://e.example/a?state=1"),
+            ("https://e.example/a?p=x?y", "https://e.example/a?p=x?y&state=1"),
+        ] {
+            assert_eq!(append_to(endpoint, &[("state", "1")]), expected);
+        }
+    }
+
+    #[test]
+    fn a_component_leaves_unreserved_characters_alone() {
+        let unreserved = "ABCXYZabcxyz0189-._~";
+        assert_eq!(encode_component(unreserved), unreserved);
+        assert_eq!(encode_component("a b:c%d+e/é"), "a%20b%3Ac%25d%2Be%2F%C3%A9");
+    }
+}

@@ -175,3 +175,6 @@ impl Endpoints<'_> {
         (scheme_allowed && is_plain).then(|| url.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ pub mod form;
 pub mod metadata;
 pub mod pkce;
 pub mod revocation;
+#[cfg(test)]
+mod testing;
 pub mod token;
 pub mod userinfo;
 

@@ -43,3 +43,38 @@ impl CodeChallenge {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vector_of_rfc_7636_appendix_b_is_met() {
+        let verifier = CodeVerifier::from_bytes([
+            116, 24, 223, 180, 151, 153, 224, 37, 79, 250, 96, 125, 216, 173, 187, 186, 22, 212,
+            37, 77, 105, 214, 191, 240, 91, 88, 5, 88, 83, 132, 141, 121,
+        ]);
+        assert_eq!(verifier.secret().expose(), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        let challenge = verifier.challenge();
+        assert_eq!(challenge.as_str(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn a_verifier_has_43_unreserved_characters_whatever_the_bytes() {
+        for byte in [0, 0x3e, 0x3f, 0xfb, 0xff] {
+            let verifier = CodeVerifier::from_bytes([byte; 32]);
+            let text = verifier.secret().expose();
+            assert_eq!(text.len(), 43);
+            assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)));
+        }
+    }
+
+    #[test]
+    fn a_verifier_is_stored_whole_and_shown_to_nobody() {
+        let verifier = CodeVerifier::from_bytes([7; 32]);
+        let stored = serde_json::to_string(&verifier).unwrap();
+        let read = serde_json::from_str::<CodeVerifier>(&stored).unwrap();
+        assert_eq!(read.challenge(), verifier.challenge());
+        assert!(!format!("{verifier:?}").contains(verifier.secret().expose()));
+    }
+}

@@ -206,3 +206,6 @@ fn lifetime(value: &Value) -> Option<Duration> {
     let plausible = (0.0..=MAX_LIFETIME_SECS as f64).contains(&seconds);
     plausible.then(|| Duration::try_from_secs_f64(seconds.trunc()).ok())?
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     http::message::{HttpRequest, HttpResponse, Verb},
-    jose::{id_token::without_protocol_claims, json},
+    jose::{json, without_protocol_claims},
     secret::Secret,
 };
 
@@ -81,4 +81,86 @@ pub enum UserInfoError {
     /// Somebody else's claims (§5.3.2).
     #[error("the UserInfo response is about another subject")]
     SubjectMismatch,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::oauth::testing::{header, response};
+
+    fn read(body: &str) -> Result<BTreeMap<String, Value>, UserInfoError> {
+        parse(response(200, body), "user-1")
+    }
+
+    #[test]
+    fn the_token_goes_in_the_header() {
+        // oidcc-client-test-userinfo-bearer-header; RFC 9700 §4.3.2.
+        let request = request("https://id.example/userinfo", &Secret::from("at"));
+        assert_eq!(request.url, "https://id.example/userinfo");
+        assert_eq!(header(&request, "authorization"), Some("Bearer at"));
+        assert!(request.body.is_none());
+        assert!(!format!("{request:?}").contains("Bearer"));
+    }
+
+    #[test]
+    fn the_persons_claims_are_read() {
+        let claims = read(&json!({ "sub": "user-1", "name": "Ada", "iss": "x" }).to_string());
+        let names = claims.unwrap().into_keys().collect::<Vec<_>>();
+        assert_eq!(names, ["name", "sub"]);
+    }
+
+    #[test]
+    fn the_claims_of_another_subject_are_not_used() {
+        // oidcc-client-test-userinfo-invalid-sub.
+        for sub in [
+            json!("user-2"),
+            json!("user-1 "),
+            json!("USER-1"),
+            json!(""),
+            json!(1),
+            json!(["user-1"]),
+            json!(null),
+        ] {
+            let result = read(&json!({ "sub": sub, "name": "Eve" }).to_string());
+            assert_eq!(result, Err(UserInfoError::SubjectMismatch), "{sub}");
+        }
+        assert_eq!(read(r#"{"name":"Eve"}"#), Err(UserInfoError::SubjectMissing));
+    }
+
+    #[test]
+    fn a_distributed_claims_access_token_is_left_out() {
+        // oidcc-client-test-distributed-claims and -aggregated-claims.
+        let claims = read(
+            &json!({
+                "sub": "user-1",
+                "_claim_names": { "credit_score": "src1", "address": "src2" },
+                "_claim_sources": {
+                    "src1": { "endpoint": "https://x.example", "access_token": "secret" },
+                    "src2": { "JWT": "a.b.c" },
+                },
+            })
+            .to_string(),
+        );
+        assert_eq!(claims.unwrap().into_keys().collect::<Vec<_>>(), ["sub"]);
+    }
+
+    #[test]
+    fn what_is_no_plain_object_is_refused() {
+        let mut signed = response(200, "a.b.c");
+        for content_type in ["application/jwt", "Application/JWT; charset=utf-8"] {
+            signed.headers = vec![("content-type".to_owned(), content_type.to_owned())];
+            assert_eq!(parse(signed.clone(), "user-1"), Err(UserInfoError::Signed));
+        }
+        let long = format!(r#"{{"sub":"user-1"}}{}"#, " ".repeat(MAX_BYTES));
+        let twice = r#"{"sub":"user-2","sub":"user-1"}"#;
+        for body in ["", "null", "[]", "<html>", "a.b.c", twice, &long] {
+            assert_eq!(read(body), Err(UserInfoError::NotAnObject), "{body:.40}");
+        }
+        for status in [201, 204, 302, 401, 403, 500] {
+            let result = parse(response(status, r#"{"sub":"user-1"}"#), "user-1");
+            assert_eq!(result, Err(UserInfoError::Status(status)));
+        }
+    }
 }

@@ -104,7 +104,7 @@ mod tests {
         assert_ne!(id.key().as_bytes(), id.expose());
         assert_ne!(id.key(), SessionId::from_bytes([8; 32]).key());
         // Objects of the release before must be found again.
-        assert_eq!(id.key().name(), "EXPECTED_NAME");
+        assert_eq!(id.key().name(), "cPTF0jnd6Qt1GGeWcgQ-pQvXnrvgNG-VVj74GOF5-c4");
     }
 
     #[test]

@@ -178,3 +178,122 @@ impl fmt::Debug for KeyRing {
 fn is_placeholder(key: &[u8; 32]) -> bool {
     key.iter().all(|byte| Some(byte) == key.first())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> String {
+        let mut bytes = [byte; 32];
+        bytes[0] ^= 1;
+        base64url::encode(bytes)
+    }
+
+    fn ring(session_keys: &str) -> Result<KeyRing, KeyRingFault> {
+        KeyRing::parse(session_keys, &key(9))
+    }
+
+    #[test]
+    fn a_ring_is_read_and_its_first_key_seals() {
+        let ring = ring(&format!("new:{}, old-1:{}", key(1), key(2))).unwrap();
+        assert_eq!(ring.first_kid(), "new");
+        assert!(ring.opening(Purpose::Record, "old-1", b"").is_some());
+        assert!(ring.opening(Purpose::Record, "older", b"").is_none());
+    }
+
+    // auth0-PHP CVE-2026-34236: keys of little entropy.
+    #[test]
+    fn whatever_is_wrong_with_a_ring_is_named_without_its_value() {
+        let (a, b) = (key(1), key(2));
+        let short = base64url::encode([1; 31]);
+        let zero = base64url::encode([0; 32]);
+        for (text, fault) in [
+            (String::new(), KeyRingFault::Form(1)),
+            (a.clone(), KeyRingFault::Form(1)),
+            (format!("a:{a},"), KeyRingFault::Form(2)),
+            (format!(":{a}"), KeyRingFault::Kid(1)),
+            (format!("a b:{a}"), KeyRingFault::Kid(1)),
+            (format!("a.b:{a}"), KeyRingFault::Kid(1)),
+            (format!("{}:{a}", "k".repeat(17)), KeyRingFault::Kid(1)),
+            (format!("a:{short}"), KeyRingFault::Key(1)),
+            (format!("a:{a}="), KeyRingFault::Key(1)),
+            (format!("a:{a},b:{b}AA"), KeyRingFault::Key(2)),
+            ("a:password".to_owned(), KeyRingFault::Key(1)),
+            (format!("a:{zero}"), KeyRingFault::Placeholder(1)),
+            (format!("a:{a},a:{b}"), KeyRingFault::Duplicate(2)),
+            (format!("a:{a},b:{a}"), KeyRingFault::Duplicate(2)),
+            (format!("a:{}", key(9)), KeyRingFault::NameKeyShared),
+        ] {
+            let found = ring(&text).unwrap_err();
+            assert_eq!(found, fault, "{text}");
+            assert!(!found.to_string().contains(&a), "{text}");
+        }
+        for name_key in ["", "x", &short, &zero] {
+            let found = KeyRing::parse(&format!("a:{a}"), name_key).unwrap_err();
+            assert_eq!(found, KeyRingFault::NameKey, "{name_key}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_key_ids_and_no_key() {
+        let ring = ring(&format!("a:{}", key(1))).unwrap();
+        assert_eq!(format!("{ring:?}"), r#"KeyRing { kids: ["a"], .. }"#);
+    }
+
+    #[test]
+    fn a_cookie_is_64_characters_and_opens_to_its_id() {
+        let ring = ring(&format!("a:{}", key(1))).unwrap();
+        let id = SessionId::from_bytes([7; 32]);
+        let value = ring.cookie_value(&id);
+        assert_eq!(value.len(), 64);
+        assert_eq!(ring.open_cookie(&value), Some(id));
+    }
+
+    // better-auth CVE-2025-71402, auth0-PHP CVE-2025-47275: forged values and short tags.
+    #[test]
+    fn a_cookie_that_we_never_issued_opens_to_nothing() {
+        let ring = ring(&format!("a:{}", key(1))).unwrap();
+        let value = ring.cookie_value(&SessionId::from_bytes([7; 32]));
+        let bytes = base64url::decode(&value).unwrap();
+        for position in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[position] ^= 1;
+            assert_eq!(ring.open_cookie(&base64url::encode(changed)), None, "byte {position}");
+        }
+        for length in 0..bytes.len() {
+            assert_eq!(ring.open_cookie(&base64url::encode(&bytes[..length])), None, "{length}");
+        }
+        let long = format!("{value}AAAA");
+        let padded = format!("{}==", &value[..62]);
+        let foreign = KeyRing::parse(&format!("a:{}", key(1)), &key(8)).unwrap();
+        let theirs = foreign.cookie_value(&SessionId::from_bytes([7; 32]));
+        for bad in [&long, &padded, &theirs, &"A".repeat(64), &"\u{e9}".repeat(32), &String::new()]
+        {
+            assert_eq!(ring.open_cookie(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_of_the_ring_moves_neither_cookies_nor_names() {
+        let before = ring(&format!("a:{}", key(1))).unwrap();
+        let after = ring(&format!("b:{},a:{}", key(2), key(1))).unwrap();
+        let id = SessionId::from_bytes([7; 32]);
+        assert_eq!(before.cookie_value(&id), after.cookie_value(&id));
+        assert_eq!(before.keyed_hash("k", &[b"v"]), after.keyed_hash("k", &[b"v"]));
+    }
+
+    // Envoy CVE-2023-35941: no byte moves between kind and parts.
+    #[test]
+    fn a_keyed_hash_tells_its_parts_apart() {
+        let ring = ring(&format!("a:{}", key(1))).unwrap();
+        let hashes = [
+            ring.keyed_hash("k", &[b"ab", b"c"]),
+            ring.keyed_hash("k", &[b"a", b"bc"]),
+            ring.keyed_hash("k", &[b"abc"]),
+            ring.keyed_hash("ka", &[b"b", b"c"]),
+            ring.keyed_hash("k", &[b"ab", b"c", b""]),
+        ];
+        let distinct: std::collections::BTreeSet<_> = hashes.iter().collect();
+        assert_eq!(distinct.len(), hashes.len());
+    }
+}

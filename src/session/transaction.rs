@@ -106,3 +106,103 @@ impl KeyRing {
         serde_json::from_slice(plain.expose()).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "__Host-Http-tokenkeep-login-1-abc";
+
+    fn key(byte: u8) -> String {
+        let mut bytes = [byte; 32];
+        bytes[0] ^= 1;
+        base64url::encode(bytes)
+    }
+
+    fn ring(session_keys: &str) -> KeyRing {
+        KeyRing::parse(session_keys, &key(9)).unwrap()
+    }
+
+    fn transaction() -> Transaction {
+        Transaction {
+            state: "the-state".into(),
+            nonce: "the-nonce".into(),
+            verifier: CodeVerifier::from_bytes([3; 32]),
+            return_to: "/inbox".to_owned(),
+            issuer: "https://id.example.com/".to_owned(),
+            redirect_uri: "https://app.example.com/auth/callback".to_owned(),
+            origin: "https://app.example.com".to_owned(),
+            session_id: SessionId::from_bytes([7; 32]),
+            earlier: Some(SessionId::from_bytes([8; 32])),
+            started: Timestamp::from_secs(1_800_000_000),
+            max_age: Some(60),
+            acr_values: Some(vec!["gold".to_owned()]),
+        }
+    }
+
+    #[test]
+    fn a_transaction_comes_back_whole_also_after_a_rotation() {
+        let before = ring(&format!("a:{}", key(1)));
+        let value = before.seal_transaction(&transaction(), NAME, [5; 24]).unwrap();
+        let after = ring(&format!("b:{},a:{}", key(2), key(1)));
+        let opened = after.open_transaction(&value, NAME).unwrap();
+        let json = |transaction: &Transaction| serde_json::to_string(transaction).unwrap();
+        assert_eq!(json(&opened), json(&transaction()));
+        assert!(value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)));
+    }
+
+    #[test]
+    fn a_transaction_under_another_name_or_a_lost_key_is_none() {
+        let keys = ring(&format!("a:{}", key(1)));
+        let value = keys.seal_transaction(&transaction(), NAME, [5; 24]).unwrap();
+        assert!(keys.open_transaction(&value, "__Host-Http-tokenkeep-login-1-abd").is_none());
+        assert!(ring(&format!("b:{}", key(1))).open_transaction(&value, NAME).is_none());
+        assert!(ring(&format!("a:{}", key(2))).open_transaction(&value, NAME).is_none());
+    }
+
+    // mod_auth_openidc CVE-2024-24814, CVE-2023-28625: crafted cookies.
+    #[test]
+    fn a_crafted_transaction_is_none() {
+        let keys = ring(&format!("a:{}", key(1)));
+        let value = keys.seal_transaction(&transaction(), NAME, [5; 24]).unwrap();
+        let long = format!("a.{}", "A".repeat(100_000));
+        for bad in ["", ".", "a", "a.", "a.AAAA", "a.=", "a..", "\u{e9}.x", &value[1..], &long] {
+            assert!(keys.open_transaction(bad, NAME).is_none(), "{bad}");
+        }
+        for at in 0..value.len() {
+            let mut changed = value.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert!(keys.open_transaction(&changed, NAME).is_none(), "character {at}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_no_browser_would_keep_is_refused() {
+        let keys = ring(&format!("a:{}", key(1)));
+        let mut large = transaction();
+        large.return_to = format!("/{}", "x".repeat(1023));
+        let value = keys.seal_transaction(&large, NAME, [5; 24]).unwrap();
+        assert!(value.len() < 4000);
+        large.return_to = "x".repeat(4000);
+        let refused = keys.seal_transaction(&large, NAME, [5; 24]);
+        assert_eq!(refused.unwrap_err(), TransactionFault::TooLarge);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let text = format!("{:?}", transaction());
+        assert!(!text.contains("the-state") && !text.contains("the-nonce"), "{text}");
+    }
+
+    #[test]
+    fn a_transaction_has_its_time() {
+        let transaction = transaction();
+        let started = transaction.started;
+        let at = |secs| started.after(Duration::from_secs(secs));
+        assert!(!transaction.is_expired(at(599)));
+        assert!(transaction.is_expired(at(600)));
+        assert!(!transaction.is_expired(started.before(Duration::from_secs(60))));
+        assert!(transaction.is_expired(started.before(Duration::from_secs(61))));
+    }
+}

@@ -1,1 +1,120 @@
+use serde::Deserialize;
+
 use super::*;
+use crate::http::testing::APP;
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    value: String,
+    expect: String,
+    note: String,
+}
+
+fn corpus() -> Vec<Case> {
+    serde_json::from_str(include_str!("../../../tests/corpus/headers.json")).unwrap()
+}
+
+fn edited(headers: &str, token: Option<&str>) -> (Vec<String>, Vec<(&'static str, String)>) {
+    let text = format!("GET\n{APP}/api/x\n{headers}");
+    let head = RequestHead::parse(&text).unwrap();
+    let token = token.map(Secret::from);
+    let edit = edit(&head, token.as_ref());
+    let set = edit.set.iter().map(|(name, value)| (*name, value.expose().clone())).collect();
+    (edit.drop.into_iter().map(str::to_owned).collect(), set)
+}
+
+#[test]
+fn the_corpus_of_hostile_headers_stays_here() {
+    for case in corpus() {
+        let (dropped, _) = edited(&format!("{}: {}\n", case.name, case.value), None);
+        let expected = case.expect == "dropped";
+        assert_eq!(!dropped.is_empty(), expected, "{}: {}", case.name, case.note);
+    }
+}
+
+// CVE-2025-64484, CVE-2026-54763: every spelling of everything that is dropped.
+#[test]
+fn underscores_and_dots_make_no_other_name() {
+    for name in DROPPED.iter().copied().chain(DROPPED_PREFIXES.iter().copied()) {
+        let name = if name.ends_with('-') { format!("{name}x") } else { name.to_owned() };
+        let dashes = name.matches('-').count().min(6);
+        for code in 0..3_usize.pow(u32::try_from(dashes).unwrap()) {
+            let mut rest = code;
+            let variant: String = name
+                .chars()
+                .map(|c| {
+                    if c != '-' {
+                        return c;
+                    }
+                    let separator = ['-', '_', '.'][rest % 3];
+                    rest /= 3;
+                    separator
+                })
+                .collect();
+            assert!(is_dropped(&variant), "{variant}");
+            assert!(is_dropped(&variant.to_ascii_uppercase()), "{variant}");
+        }
+    }
+}
+
+#[test]
+fn the_lists_are_in_the_order_that_the_search_needs() {
+    assert!(DROPPED.is_sorted() && DROPPED_PREFIXES.is_sorted());
+    for (at, prefix) in DROPPED_PREFIXES.iter().enumerate() {
+        let others = DROPPED_PREFIXES.iter().enumerate().filter(|(other, _)| *other != at);
+        for (_, other) in others {
+            assert!(!other.starts_with(prefix), "{other} begins with {prefix}");
+        }
+        assert!(!DROPPED.iter().any(|name| name.starts_with(prefix)), "{prefix}");
+    }
+}
+
+// CVE-2024-45410, attacks.md H3: what Connection names is dropped, what we set is not.
+#[test]
+fn connection_cannot_take_away_what_we_set() {
+    let headers = "connection: close, Authorization, X-Csrf,x-app , Accept-Encoding\n\
+                   x-csrf: 1\nx-app: 2\nx-other: 3\naccept-encoding: gzip\nauthorization: Bearer stolen\n";
+    let (dropped, set) = edited(headers, Some("ours"));
+    assert_eq!(dropped, ["connection", "x-csrf", "x-app", "accept-encoding", "authorization"]);
+    assert_eq!(
+        set,
+        [("accept-encoding", "gzip".to_owned()), ("authorization", "Bearer ours".to_owned())]
+    );
+}
+
+// CVE-2022-29226: the client's own token never counts as ours.
+#[test]
+fn authorization_is_set_once_or_not_at_all() {
+    let (dropped, set) = edited("authorization: Bearer a, Bearer b\n", Some("ours"));
+    assert_eq!(dropped, ["authorization"]);
+    assert_eq!(set, [("authorization", "Bearer ours".to_owned())]);
+    let (dropped, set) = edited("authorization: Bearer a\n", None);
+    assert_eq!((dropped.len(), set.len()), (1, 0));
+}
+
+#[test]
+fn encodings_are_those_that_the_runtime_knows() {
+    for (accepted, expected) in [
+        ("gzip, deflate, br, zstd", "gzip, br"),
+        ("gzip", "gzip"),
+        ("br;q=1.0, gzip;q=0", "br"),
+        ("br; q=0.0, gzip", "gzip"),
+        ("*", "gzip, br"),
+        ("zstd", "identity"),
+        ("", "identity"),
+        ("identity", "identity"),
+    ] {
+        let (_, set) = edited(&format!("accept-encoding: {accepted}\n"), None);
+        assert_eq!(set, [("accept-encoding", expected.to_owned())], "{accepted}");
+    }
+    assert!(edited("", None).1.is_empty());
+}
+
+#[test]
+fn a_token_doesnt_show_in_debug() {
+    let text = format!("GET\n{APP}/api/x\n");
+    let head = RequestHead::parse(&text).unwrap();
+    let edit = edit(&head, Some(&Secret::from("the-token")));
+    assert!(!format!("{edit:?}").contains("the-token"));
+}

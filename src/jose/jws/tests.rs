@@ -313,7 +313,7 @@ fn an_ecdsa_signature_of_zeros_or_of_the_order_is_refused() {
     let order = hex(P256_ORDER);
     let mut order_less_one = order.clone();
     *order_less_one.last_mut().unwrap() -= 1;
-    let zero = vec![0; 32];
+    let zero = [0; 32];
     let one = [vec![0; 31], vec![1]].concat();
     let good = signature(SigningAlg::ES256, &signed_part(SigningAlg::ES256));
     let (r, s) = good.split_at(32);
@@ -389,7 +389,12 @@ fn an_rsa_signature_that_is_a_number_of_note_is_refused() {
     let one = BigUint::from(1_u8);
     for alg in [SigningAlg::RS256, SigningAlg::PS256] {
         let good = signature(alg, &signed_part(alg));
-        let plus_n = (BigUint::from_bytes_be(&good) + n).to_bytes_be();
+        // A PSS signature is another one each time: one to which n can be added within its bytes.
+        let plus_n = (0..1000)
+            .map(|_| signature(SigningAlg::PS256, &signed_part(SigningAlg::PS256)))
+            .map(|good| (BigUint::from_bytes_be(&good) + n).to_bytes_be())
+            .find(|sum| sum.len() == 256)
+            .unwrap();
         for case in [
             vec![],
             vec![0; 256],

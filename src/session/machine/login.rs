@@ -44,6 +44,7 @@ impl Machine {
         let is_expired = login.transaction.is_expired(turn.now);
         let reply = match &self.state {
             State::Empty if is_expired => Reply::LoginFailed(LoginFailure::Expired),
+            State::Empty if self.login.is_some() => already_used(),
             State::Empty => return self.start_login(caller, login, login_id, turn),
             State::Exchanging(marker) if marker.login_id != login_id => already_used(),
             State::Exchanging(_) => match &mut self.login {

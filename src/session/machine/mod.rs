@@ -270,7 +270,10 @@ impl Machine {
         if turn.dirty {
             match self.encode(&mut turn) {
                 Some(effect) => effects.push(effect),
-                None => self.broken = true,
+                None => {
+                    self.broken = true;
+                    self.dismiss_all(&mut turn);
+                }
             }
         }
         if arms {
@@ -298,6 +301,16 @@ impl Machine {
             State::Closed(_) | State::Newer | State::Damaged => return None,
         };
         Some(Effect::Put(row))
+    }
+
+    /// Nobody waits for work that will not be begun.
+    fn dismiss_all(&mut self, turn: &mut Turn<'_>) {
+        let login = self.login.take().map(|flight| flight.waiters);
+        let refresh = self.refresh.take().map(|flight| flight.waiters);
+        let queued = std::mem::take(&mut self.queue).into_iter().map(|(_, waiters)| waiters);
+        for waiter in login.into_iter().chain(refresh).chain(queued).flatten() {
+            turn.reply(waiter, Reply::Broken);
+        }
     }
 
     const fn keys(&self) -> &KeyRing {

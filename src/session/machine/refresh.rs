@@ -6,6 +6,7 @@
 //! | `invalid_grant` | ends; `RefreshAnswerLost` if the answer to an earlier try was lost |
 //! | another definite refusal | ends if no token lives and a later try was refused too |
 //! | nothing usable | goes on; the refresh token may be spent: the next try tells |
+//! | tokens of somebody else (§12.2) | goes on without them, and without their refresh token |
 //! | overloaded, or at odds with our credentials | goes on |
 //!
 //! Goes on: the old token serves while it lives, then calls are told whose fault it is. Between
@@ -205,11 +206,9 @@ impl Machine {
         let State::Open(session) = &mut self.state else { return };
         let contents = &mut session.contents;
         let why = match failure {
-            RefreshFailure::ProviderUnavailable => {
-                // `sending` stays as it was written: that is how `lost` survives a restart.
-                contents.lost = true;
-                Unavailable::ProviderUnavailable
-            }
+            // `sending` stays as it is written: the next try finds that this answer was lost, after
+            // a restart too.
+            RefreshFailure::ProviderUnavailable => Unavailable::ProviderUnavailable,
             RefreshFailure::ProviderOverloaded => Unavailable::ProviderOverloaded,
             RefreshFailure::ProviderRefusesClient => Unavailable::ProviderRefusesClient,
             RefreshFailure::IdentityRefused

@@ -36,7 +36,8 @@ pub enum Input {
 }
 
 /// What the adapter does, in order. There is at most one write of the row in a list, and it
-/// stands before every piece of work and every reply that rests on it.
+/// stands before every piece of work and every reply that rests on it: where a write fails, the
+/// rest of the list must not be done, and the object begins anew from what is stored.
 #[derive(Debug)]
 pub enum Effect {
     /// Write the object's one row.

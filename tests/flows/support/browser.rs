@@ -2,10 +2,18 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use tokenkeep::{http::message::Answer, time::Timestamp};
+use tokenkeep::{
+    app::{ports::Clock as _, proxy},
+    http::{
+        decide::{Decision, Forward, decide},
+        head::RequestHead,
+        message::Answer,
+    },
+    session::SessionId,
+    time::Timestamp,
+};
 
 use super::{Authorized, ORIGIN, World};
-use tokenkeep::app::ports::Clock as _;
 
 /// A browser with a cookie jar.
 #[derive(Clone)]
@@ -37,10 +45,6 @@ impl Shown {
 
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap()
-    }
-
-    pub(crate) fn sets(&self, cookie: &str) -> bool {
-        self.headers.iter().any(|(n, v)| n == "set-cookie" && v.starts_with(&format!("{cookie}=")))
     }
 }
 
@@ -222,6 +226,75 @@ impl Browser {
         shown
     }
 
+    /// A call to the API, up to where it would be forwarded.
+    pub(crate) fn call(&self, path: &str) -> Called {
+        self.world.run(self.calling(path))
+    }
+
+    pub(crate) async fn calling(&self, path: &str) -> Called {
+        self.calls(path, async |_, forward, _| Called::Forwarded(bearer(&forward))).await
+    }
+
+    /// A call that the API answers with 401: what is sent the second time, if anything.
+    pub(crate) fn call_refused_by_the_api(&self, path: &str) -> Option<String> {
+        let called = self.world.run(self.calls(path, async |world, mut forward, session_id| {
+            let renewed = world
+                .context(async |ctx| proxy::after_401(&ctx, &mut forward, &session_id).await)
+                .await;
+            Called::Forwarded(renewed.map(|renewed| {
+                renewed.authorization.expose().strip_prefix("Bearer ").unwrap().to_owned()
+            }))
+        }));
+        match called {
+            Called::Forwarded(authorization) => authorization,
+            Called::Answered(shown) => panic!("{shown:?}"),
+        }
+    }
+
+    async fn calls(
+        &self,
+        path: &str,
+        then: impl AsyncFnOnce(&World, Forward<'_, '_>, SessionId) -> Called,
+    ) -> Called {
+        let head = self.head("GET", path, FETCH);
+        let head = RequestHead::parse(&head).unwrap();
+        let config = self.world.config();
+        let decision = match decide(&config, &head) {
+            Decision::Ask(ask) => {
+                let session_id = ask.session_id.clone();
+                let asked = self.world.context(async |ctx| proxy::access(&ctx, &ask).await).await;
+                match ask.replied(asked.reply.as_ref()) {
+                    Decision::Forward(forward) => {
+                        return then(&self.world, forward, session_id).await;
+                    }
+                    other => other,
+                }
+            }
+            other => other,
+        };
+        match decision {
+            Decision::Answer(answer) => Called::Answered(self.takes(&answer)),
+            Decision::Forward(forward) => Called::Forwarded(bearer(&forward)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The access token that a call goes out with.
+    pub(crate) fn token(&self) -> Option<String> {
+        match self.call("/api/orders") {
+            Called::Forwarded(token) => token,
+            Called::Answered(_) => None,
+        }
+    }
+
+    /// The problem code that a call is answered with.
+    pub(crate) fn refusal(&self) -> String {
+        match self.call("/api/orders") {
+            Called::Forwarded(_) => panic!("the call went out"),
+            Called::Answered(shown) => shown.code().to_owned(),
+        }
+    }
+
     /// Whether `GET session` says that somebody is logged in.
     pub(crate) fn is_logged_in(&self) -> bool {
         let shown = self.fetch("GET", "/auth/session?touch=false");
@@ -232,4 +305,18 @@ impl Browser {
 
 pub(crate) fn callback(authorized: &Authorized) -> String {
     format!("/auth/callback?{}", authorized.form())
+}
+
+/// What became of a call.
+#[derive(Debug)]
+pub(crate) enum Called {
+    /// It went to the API, with this access token.
+    Forwarded(Option<String>),
+    /// We answered.
+    Answered(Shown),
+}
+
+fn bearer(forward: &Forward<'_, '_>) -> Option<String> {
+    let (_, value) = forward.headers.set.iter().find(|(name, _)| *name == "authorization")?;
+    Some(value.expose().strip_prefix("Bearer ").unwrap().to_owned())
 }

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use browser::{Browser, Shown};
+pub(crate) use browser::*;
 use futures::{executor::LocalPool, task::LocalSpawnExt as _};
 pub(crate) use objects::Objects;
 pub(crate) use provider::*;
@@ -137,6 +137,13 @@ impl World {
         self.objects.restart();
     }
 
+    /// A new deployment with `patch` over the configuration.
+    pub(crate) fn reconfigures(&self, patch: &Value) {
+        merge(&mut self.settings.borrow_mut().tokenkeep, patch);
+        let config = self.settings.borrow().parse();
+        *self.config.borrow_mut() = Rc::new(config);
+    }
+
     pub(crate) fn passes(&self, time: Duration) {
         self.now.set(self.now.get() + u64::try_from(time.as_millis()).unwrap());
     }
@@ -199,6 +206,11 @@ impl World {
 }
 
 impl Inner {
+    /// For the test of the search itself.
+    pub(crate) fn forgets_what_left(&self) {
+        self.left.borrow_mut().clear();
+    }
+
     /// Searches everything that left for every secret that the run knew.
     pub(crate) fn leaks(&self) -> Vec<String> {
         let mut secrets = self.secrets.borrow().clone();
@@ -300,7 +312,7 @@ fn session_key(kid: &str) -> String {
 }
 
 fn name_key() -> String {
-    format!("names:{}", base64url::encode(Sha256::digest("name key")))
+    base64url::encode(Sha256::digest("name key"))
 }
 
 fn merge(target: &mut Value, patch: &Value) {
@@ -315,7 +327,7 @@ fn merge(target: &mut Value, patch: &Value) {
 }
 
 /// Lets everybody else run first.
-async fn pause() {
+pub(crate) async fn pause() {
     let mut waited = false;
     std::future::poll_fn(|cx| {
         if waited {

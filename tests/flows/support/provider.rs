@@ -77,7 +77,6 @@ struct Grant {
 
 /// What the person's visit at the authorization endpoint comes to.
 pub(crate) struct Authorized {
-    pub(crate) redirect_uri: String,
     pub(crate) code: String,
     pub(crate) state: String,
 }
@@ -160,11 +159,7 @@ impl Provider {
                 redirect_uri: query["redirect_uri"].clone(),
             },
         );
-        Authorized {
-            redirect_uri: query["redirect_uri"].clone(),
-            code,
-            state: query["state"].clone(),
-        }
+        Authorized { code, state: query["state"].clone() }
     }
 
     pub(crate) fn respond(
@@ -186,7 +181,9 @@ impl Provider {
             Endpoint::Keys => (200, self.jwks()),
             Endpoint::Code => self.exchange(request, &form, now),
             Endpoint::Refresh => self.refresh(request, &form, now),
-            Endpoint::UserInfo => (200, json!({"sub": *self.userinfo_sub.borrow(), "plan": "gold"})),
+            Endpoint::UserInfo => {
+                (200, json!({"sub": *self.userinfo_sub.borrow(), "plan": "gold"}))
+            }
             Endpoint::Revocation => {
                 self.revoked.borrow_mut().push(form["token"].clone());
                 (200, json!({}))
@@ -323,9 +320,7 @@ impl Provider {
         if keep.is_none() && self.gives_refresh_tokens.get() {
             let refresh_token = self.secret("refresh");
             tokens["refresh_token"] = json!(refresh_token);
-            self.refresh_tokens
-                .borrow_mut()
-                .insert(refresh_token, (family, grant.clone()));
+            self.refresh_tokens.borrow_mut().insert(refresh_token, (family, grant.clone()));
         }
         tokens
     }
@@ -367,14 +362,15 @@ impl Provider {
     }
 }
 
-/// `client_secret_basic`, form-encoded as RFC 6749 §2.3.1 has it: the space in the id is a `+`.
+/// `client_secret_basic`: form-decoded as RFC 6749 §2.3.1 has it (the client's id has a space).
 fn authenticated(request: &HttpRequest) {
     use base64::Engine as _;
 
-    let credentials = base64::engine::general_purpose::STANDARD
-        .encode(format!("{}:{CLIENT_SECRET}", CLIENT_ID.replace(' ', "+")));
     let given = request.headers.iter().find(|(name, _)| *name == "authorization").unwrap();
-    assert_eq!(given.1.expose(), &format!("Basic {credentials}"));
+    let credentials = given.1.expose().strip_prefix("Basic ").unwrap();
+    let credentials = base64::engine::general_purpose::STANDARD.decode(credentials).unwrap();
+    let credentials = String::from_utf8(credentials).unwrap().replace(':', "=");
+    assert_eq!(form_of(&credentials)[CLIENT_ID], CLIENT_SECRET);
 }
 
 fn signing_key(kid: &str) -> SigningKey {

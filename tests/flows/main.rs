@@ -1,0 +1,23 @@
+//! Whole flows over ports in memory: one file a behaviour. Every test ends with a search of all
+//! that left for every secret that its run knew (`support::Inner::drop`).
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that can't go on has failed"
+)]
+
+mod callback;
+mod calls;
+mod health;
+mod leaks;
+mod limits;
+mod login;
+mod logout;
+mod outages;
+mod refresh;
+mod rotation;
+mod support;
+mod userinfo;

@@ -1,0 +1,165 @@
+//! Session objects in memory: the real machine, its effects executed in order, its work done by
+//! the real use cases, as the edge does it.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
+
+use futures::channel::oneshot;
+use tokenkeep::{
+    app::{
+        ObjectContext, context::session_hash, exchange, ports::AuditLog as _, ports::Clock as _,
+        ports::Entropy as _, ports::StoreError, refresh, revoke,
+    },
+    session::{
+        CallerId, Command, Effect, Envelope, Input, Machine, ObjectConfig, PROTOCOL, Reply,
+        SessionKey, Work,
+    },
+    time::Timestamp,
+};
+
+use super::World;
+
+#[derive(Default)]
+pub(crate) struct Objects {
+    objects: RefCell<BTreeMap<SessionKey, Object>>,
+    callers: Cell<u64>,
+    /// The store answers nothing.
+    pub(crate) down: Cell<bool>,
+    /// How often any object was asked.
+    pub(crate) asked: Cell<usize>,
+}
+
+#[derive(Default)]
+struct Object {
+    /// The one row: what survives a restart.
+    row: Option<Vec<u8>>,
+    alarm: Option<Timestamp>,
+    /// In memory only.
+    machine: Option<Machine>,
+    waiting: BTreeMap<CallerId, oneshot::Sender<Reply>>,
+    puts: usize,
+    /// Counts restarts: a result of work begun before one is lost with it.
+    life: u64,
+}
+
+impl Objects {
+    pub(crate) async fn ask(
+        &self,
+        world: &World,
+        key: &SessionKey,
+        command: Command,
+    ) -> Result<Reply, StoreError> {
+        self.asked.set(self.asked.get() + 1);
+        if self.down.get() {
+            return Err(StoreError);
+        }
+        // The command crosses as text, as it does between two isolates.
+        let envelope = Envelope { protocol: PROTOCOL, session_key: key.clone(), command };
+        let text = serde_json::to_string(&envelope).unwrap();
+        let envelope = serde_json::from_str(&text).unwrap();
+        self.callers.set(self.callers.get() + 1);
+        let caller = CallerId(self.callers.get());
+        let (sender, receiver) = oneshot::channel();
+        self.objects.borrow_mut().entry(key.clone()).or_default().waiting.insert(caller, sender);
+        self.feed(world, key, Input::Command { caller, envelope });
+        let reply = receiver.await.map_err(|_restarted| StoreError)?;
+        let text = serde_json::to_string(&reply).unwrap();
+        Ok(serde_json::from_str(&text).unwrap())
+    }
+
+    /// Every object loses its memory and keeps its row, as at a deployment.
+    pub(crate) fn restart(&self) {
+        for object in self.objects.borrow_mut().values_mut() {
+            object.machine = None;
+            object.waiting.clear();
+            object.life += 1;
+        }
+    }
+
+    pub(crate) fn next_alarm(&self, until: Timestamp) -> Option<(Timestamp, SessionKey)> {
+        let objects = self.objects.borrow();
+        let due = objects.iter().filter_map(|(key, object)| Some((object.alarm?, key.clone())));
+        due.filter(|(due, _)| *due <= until).min()
+    }
+
+    pub(crate) fn ring(&self, world: &World, key: &SessionKey) {
+        self.objects.borrow_mut().get_mut(key).unwrap().alarm = None;
+        self.feed(world, key, Input::Alarm);
+    }
+
+    /// Objects that keep anything.
+    pub(crate) fn stored(&self) -> usize {
+        self.objects.borrow().values().filter(|object| object.row.is_some()).count()
+    }
+
+    /// Rows written so far, over all objects.
+    pub(crate) fn puts(&self) -> usize {
+        self.objects.borrow().values().map(|object| object.puts).sum()
+    }
+
+    /// A dump of all that is stored.
+    pub(crate) fn dump(&self) -> Vec<Vec<u8>> {
+        self.objects.borrow().values().filter_map(|object| object.row.clone()).collect()
+    }
+
+    fn feed(&self, world: &World, key: &SessionKey, input: Input) {
+        let mut objects = self.objects.borrow_mut();
+        let object = objects.entry(key.clone()).or_default();
+        let machine = object
+            .machine
+            .get_or_insert_with(|| Machine::load(object_config(world), object.row.as_deref()));
+        let effects = machine.handle(input, world.now(), &mut |bytes| world.fill(bytes));
+        for effect in effects {
+            match effect {
+                Effect::Put(row) => {
+                    object.puts += 1;
+                    object.row = Some(row);
+                }
+                Effect::DeleteAll => object.row = None,
+                Effect::SetAlarm(alarm) => object.alarm = alarm,
+                Effect::Start(work) => start(world, key, object.life, work),
+                Effect::Reply(caller, reply) => {
+                    // A caller that stopped waiting isn't there any more.
+                    if let Some(waiting) = object.waiting.remove(&caller) {
+                        drop(waiting.send(reply));
+                    }
+                }
+                Effect::Audit(event) => world.record(event),
+            }
+        }
+    }
+}
+
+fn object_config(world: &World) -> ObjectConfig {
+    let config = world.config();
+    ObjectConfig { provider: config.provider.clone(), session: config.session.clone() }
+}
+
+/// Under `waitUntil`: goes on whoever stops waiting.
+fn start(world: &World, key: &SessionKey, life: u64, work: Work) {
+    let (task_world, key) = (world.clone(), key.clone());
+    world.spawn(async move {
+        let world = task_world;
+        let config = object_config(&world);
+        let ctx = ObjectContext {
+            config: &config,
+            ports: &world,
+            keys: &world.keys,
+            session: session_hash(&config.session.keys, &key),
+            log_subject: world.config().log_subject,
+        };
+        let input = match work {
+            Work::Login(login) => Input::LoginDone(Box::new(exchange::login(&ctx, &login).await)),
+            Work::Refresh(work) => Input::RefreshDone(refresh::refresh(&ctx, &work).await),
+            Work::Revoke { endpoint, token } => {
+                Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token).await)
+            }
+        };
+        let lives = world.objects.objects.borrow().get(&key).is_some_and(|o| o.life == life);
+        if lives {
+            world.objects.feed(&world, &key, input);
+        }
+    });
+}
