@@ -476,6 +476,7 @@ fn a_grant_that_went_cold_gives_the_question_back() {
 fn a_401_is_followed_by_one_refresh_where_the_call_can_be_repeated() {
     for (method, body, retry, replay) in [
         ("GET", "", false, Replay::Bare),
+        ("GET", "content-length: 0\n", false, Replay::Bare),
         ("HEAD", "", false, Replay::Bare),
         ("DELETE", "", false, Replay::Bare),
         ("DELETE", "content-length: 5\n", false, Replay::Never),
