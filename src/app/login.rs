@@ -189,8 +189,12 @@ fn resources(config: &Config) -> Vec<String> {
     resources
 }
 
-/// The token that the code brings first: the first route's.
+/// The token that the code brings first: the first route's. With UserInfo the provider's own: a
+/// token for an API's `resource` isn't one for UserInfo, and the API's comes at its first call.
 pub(super) fn first_token(config: &Config) -> TokenKey {
+    if config.provider.userinfo {
+        return TokenKey::default();
+    }
     tokens(config).next().cloned().unwrap_or_default()
 }
 
