@@ -154,7 +154,7 @@ fn transaction<P: Ports>(
         earlier: ctx.session_id(head, origin),
         started: ctx.ports.now(),
         max_age: query.max_age,
-        acr_values: query.acr_values(),
+        acr_values: query.acr_values.clone(),
     }
 }
 
