@@ -20,6 +20,7 @@ use super::{
         lifetime::{self, HeldToken, SessionStatus},
         protocol::{GrantedToken, Reply, Unavailable},
         record::IndexNames,
+        ticket::RevocationContents,
     },
     CallerId, Machine, RefreshOutcome, RefreshWork, Refreshed, Session, State, Turn, Work,
     end::Revocation,
@@ -292,7 +293,9 @@ impl Machine {
         if let (Some(token), Some(Orphan::Revoke { session, endpoint })) =
             (new.response.refresh_token, flight.orphaned)
         {
-            self.revocations.push_back(Revocation::once(session, endpoint, token, now));
+            let issuer = self.config.provider.issuer.clone();
+            let contents = RevocationContents { issuer, endpoint, refresh_token: token };
+            self.revocations.push_back(Revocation::once(session, contents, now));
         }
     }
 }
