@@ -55,6 +55,17 @@ impl Revocation {
     ) -> Self {
         Self { session, contents, since, retry: Retry::Never }
     }
+
+    /// One at a session's end: at a logout a failure leaves a ticket.
+    pub(super) fn at_end(
+        reason: EndReason,
+        session: SessionKey,
+        contents: RevocationContents,
+        since: Timestamp,
+    ) -> Self {
+        let retry = if reason == EndReason::Logout { Retry::Ticket } else { Retry::Never };
+        Self { session, contents, since, retry }
+    }
 }
 
 impl Machine {
@@ -103,13 +114,12 @@ impl Machine {
         turn.dirty = true;
         let (open, contents) = (session.open, session.contents);
         let endpoint = contents.endpoints.revocation.filter(|_| revokes(reason));
-        self.dismiss_waiters(&open.session, endpoint.as_ref(), turn);
+        self.dismiss_waiters(reason, &open.session, endpoint.as_ref(), turn);
         if let (Some(endpoint), Some(refresh_token)) = (endpoint, contents.refresh_token) {
-            let retry = if reason == EndReason::Logout { Retry::Ticket } else { Retry::Never };
             let issuer = contents.identity.issuer;
             let contents = RevocationContents { issuer, endpoint, refresh_token };
             let session = open.session.clone();
-            self.revocations.push_back(Revocation { session, contents, since: turn.now, retry });
+            self.revocations.push_back(Revocation::at_end(reason, session, contents, turn.now));
         }
         let mut reply = EndedReply {
             ended: true,
@@ -146,6 +156,7 @@ impl Machine {
 
     fn dismiss_waiters(
         &mut self,
+        reason: EndReason,
         session: &SessionKey,
         endpoint: Option<&String>,
         turn: &mut Turn<'_>,
@@ -157,6 +168,7 @@ impl Machine {
             flight.orphaned = Some(endpoint.map_or(Orphan::Drop, |endpoint| Orphan::Revoke {
                 session: session.clone(),
                 endpoint: endpoint.clone(),
+                reason,
             }));
         }
         for waiter in std::mem::take(&mut self.queue).into_iter().flat_map(|(_, waiters)| waiters) {

@@ -52,8 +52,8 @@ pub(super) struct RefreshFlight {
 pub(super) enum Orphan {
     /// It is dropped: it shares its grant with a session that lives.
     Drop,
-    /// It is revoked there.
-    Revoke { session: SessionKey, endpoint: String },
+    /// It is revoked there, like the one that the session had.
+    Revoke { session: SessionKey, endpoint: String, reason: EndReason },
 }
 
 /// What keeps refreshes back for a while.
@@ -290,12 +290,12 @@ impl Machine {
 
     fn disown_refresh(&mut self, flight: RefreshFlight, outcome: RefreshOutcome, now: Timestamp) {
         let RefreshOutcome::Refreshed(new) = outcome else { return };
-        if let (Some(token), Some(Orphan::Revoke { session, endpoint })) =
+        if let (Some(token), Some(Orphan::Revoke { session, endpoint, reason })) =
             (new.response.refresh_token, flight.orphaned)
         {
             let issuer = self.config.provider.issuer.clone();
             let contents = RevocationContents { issuer, endpoint, refresh_token: token };
-            self.revocations.push_back(Revocation::once(session, contents, now));
+            self.revocations.push_back(Revocation::at_end(reason, session, contents, now));
         }
     }
 }
