@@ -189,9 +189,11 @@ fn resources(config: &Config) -> Vec<String> {
     resources
 }
 
-/// The token that the code brings first: the first route's.
+/// The token that the code brings first: for the first route's resource, and with all scopes of
+/// the login (RFC 6749 §4.1.3 has no `scope`). A route that asks for fewer gets one by a refresh.
 pub(super) fn first_token(config: &Config) -> TokenKey {
-    tokens(config).next().cloned().unwrap_or_default()
+    let resource = tokens(config).next().and_then(|token| token.resource.clone());
+    TokenKey { resource, scope: None }
 }
 
 fn tokens(config: &Config) -> impl Iterator<Item = &TokenKey> {

@@ -285,3 +285,17 @@ fn a_refresh_takes_the_rows_that_it_needs() {
     // `sending` before it leaves, the result before anyone sees it.
     assert!(world.objects.puts() - before <= 2, "{}", world.objects.puts() - before);
 }
+
+#[test]
+fn the_logins_token_does_not_stand_in_for_one_of_fewer_scopes() {
+    let world = World::with(json!({ "routes": [{
+        "path": "/api/*",
+        "upstream": { "url": "https://api.example.com" },
+        "scope": "orders.read",
+    }] }));
+    let browser = world.browser();
+    browser.logs_in();
+    assert!(browser.token().is_some());
+    // The code's exchange can't ask for fewer scopes than the authorization request did.
+    assert_eq!(world.provider.calls(Endpoint::Refresh), 1);
+}
