@@ -83,6 +83,32 @@ fn an_authentication_older_than_max_age_is_refused() {
     assert_eq!(browser.comes_back(&authorized).code(), "identity_refused");
 }
 
+// OpenID Connect Core 3.1.3.7, steps 12 and 13: the authorization request passes the browser, where
+// whoever sits before it can take a parameter out.
+#[test]
+fn what_the_operator_asks_of_the_authentication_is_checked_in_the_id_token() {
+    let fixed = |name: &str, value: &str| {
+        World::with(json!({ "provider": { "authorization_params": { name: value } } }))
+    };
+    for (name, value, login) in [
+        ("max_age", "60", "/auth/login"),
+        ("max_age", "60", "/auth/login?max_age=999999999"),
+        ("acr_values", "gold silver", "/auth/login"),
+        ("acr_values", "gold silver", "/auth/login?acr_values=bronze"),
+    ] {
+        let world = fixed(name, value);
+        *world.provider.edit_id_token.borrow_mut() =
+            Some(Box::new(|claims| drop(claims.insert("acr".to_owned(), json!("bronze")))));
+        let browser = world.browser();
+        let authorized = browser.authorizes(login);
+        assert_eq!(browser.comes_back(&authorized).code(), "identity_refused", "{name} {login}");
+    }
+    let world = fixed("acr_values", "gold silver");
+    *world.provider.edit_id_token.borrow_mut() =
+        Some(Box::new(|claims| drop(claims.insert("acr".to_owned(), json!("silver")))));
+    world.browser().logs_in();
+}
+
 #[test]
 fn the_subject_is_logged_as_a_hash_unless_the_operator_asks_for_more() {
     let world = World::new();
