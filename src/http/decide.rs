@@ -295,6 +295,11 @@ impl<'c, 'h> Ask<'c, 'h> {
         Decision::Answer(problem(code))
     }
 
+    /// Finishes the decision as it was finished for a call that went on without a token.
+    pub fn bare(self) -> Decision<'c, 'h> {
+        self.call.forward(None)
+    }
+
     fn with_token(self, token: &GrantedToken) -> Decision<'c, 'h> {
         self.call.forward(self.csrf.map(|csrf| (token, csrf)))
     }
