@@ -8,6 +8,9 @@
 //! `Origin` and `Referer` stay here too: the API is called by us, server to server, and a check
 //! of the browser's origin has been made. An API that sees none can't be led to treat the call
 //! as a cross-origin one of its own.
+//!
+//! `Early-Data` goes on (RFC 8470 §5.1: an intermediary must not remove it): a call without a token
+//! may come as early data, and then it is the API's to say 425.
 
 use std::borrow::Cow;
 
@@ -27,7 +30,6 @@ const DROPPED: &[&str] = &[
     "cookie",
     "cookie2",
     "dpop",
-    "early-data",
     "expect",
     "fastly-client-ip",
     "forwarded",
