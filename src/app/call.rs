@@ -165,7 +165,7 @@ impl Calls {
             (Decision::Ask(ask), Some(token)) => {
                 ask.replied(Some(&Reply::Granted(Box::new(token.stand_in()))))
             }
-            (Decision::Ask(ask), None) => ask.replied(Some(&Reply::NoSession)),
+            (Decision::Ask(ask), None) => ask.bare(),
             (decision, _) => decision,
         };
         let Decision::Forward(forward) = decision else { return Err(internal()) };

@@ -195,12 +195,12 @@ impl<'c, 'h> Call<'c, 'h> {
     fn with_session(self, visit: Visit) -> Decision<'c, 'h> {
         let Self { config, origin, route, head } = self;
         let is_required = route.session == SessionRequirement::Required;
-        let csrf = match csrf::check(head, origin, config.csrf) {
-            Ok(verified) => Some(verified),
-            Err(_) if !is_required => return self.forward(None),
+        let csrf = match (csrf::check(head, origin, config.csrf), visit) {
+            (Ok(verified), Visit::Call) => Some(verified),
+            _ if !is_required => return self.forward(None),
             // The session is tested, but its token stays here: nothing acts in its name.
-            Err(_) if visit == Visit::Page => None,
-            Err(fault) => return Decision::Answer(problem(fault.code())),
+            (_, Visit::Page) => None,
+            (Err(fault), Visit::Call) => return Decision::Answer(problem(fault.code())),
         };
         let value = cookies::session(head.known.cookie, origin);
         let Some(session_id) = value.and_then(|value| config.session.keys.open_cookie(value))
@@ -293,6 +293,11 @@ impl<'c, 'h> Ask<'c, 'h> {
             _ => ProblemCode::SessionUnavailable,
         };
         Decision::Answer(problem(code))
+    }
+
+    /// Finishes the decision as it was finished for a call that went on without a token.
+    pub fn bare(self) -> Decision<'c, 'h> {
+        self.call.forward(None)
     }
 
     fn with_token(self, token: &GrantedToken) -> Decision<'c, 'h> {

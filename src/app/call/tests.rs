@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::http::testing::{APP, NOW, config, cookie_line, session_id, token};
+use crate::{
+    config::Navigation,
+    http::testing::{APP, NOW, config, cookie_line, session_id, token},
+};
 
 /// A call of the app's, with a session.
 fn call(config: &Config) -> String {
@@ -203,6 +206,22 @@ fn a_redirect_within_the_route_becomes_ours_and_one_past_it_is_refused() {
             "upstream_redirect_refused"
         );
     });
+}
+
+#[test]
+fn a_redirect_of_a_gated_page_that_went_on_without_a_token_is_mapped_too() {
+    let mut config = config();
+    config.routes[0].navigation = Navigation::Page;
+    let headers = "sec-fetch-dest: document\nsec-fetch-site: none\n";
+    let text = format!("GET\n{APP}/api/x\n{headers}{}", cookie_line(&config));
+    let head = RequestHead::parse(&text).unwrap();
+    let mut calls = Calls::default();
+    let asked = asking(calls.begin(&config, &head, NOW));
+    let step = calls.replied(&config, &head, &asked.question, Some(&granted(1)));
+    assert_eq!(word(&step), "bare");
+    let location = [("location", "https://api.example.com/api/y")];
+    let edit = calls.answered(&config, &head, &journey(step), 302, &location, NOW).unwrap();
+    assert!(edit.set.contains(&("location", "/api/y".into())), "{edit:?}");
 }
 
 /// A journey stands in the entry's hands as text: no token may be in it.

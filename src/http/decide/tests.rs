@@ -308,8 +308,15 @@ fn a_document_gets_what_the_routes_navigation_says() {
         // Documents.
         (
             "GET",
-            "sec-fetch-dest: document\nsec-fetch-site: same-origin\n",
+            "sec-fetch-dest: document\nsec-fetch-site: same-origin\nreferer: https://app.example.com/\n",
             [nr, "ask", "ask"],
+            [nr, "unauthenticated", un],
+        ),
+        // As our page sends again what another site began: it says same-origin, without a Referer.
+        (
+            "GET",
+            "sec-fetch-dest: document\nsec-fetch-site: same-origin\n",
+            [nr, "ask", "test"],
             [nr, "unauthenticated", un],
         ),
         ("GET", "sec-fetch-dest: document\nsec-fetch-site: none\n", [nr, nr, "test"], [nr, nr, un]),
