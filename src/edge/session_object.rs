@@ -16,6 +16,7 @@ use std::{
 use futures_channel::oneshot;
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_futures::future_to_promise;
 use worker::worker_sys;
 
 use super::{environment, platform::Platform};
@@ -107,27 +108,34 @@ impl SessionObject {
         }
     }
 
-    /// Answers one command; see [`crate::session::Command`].
-    pub async fn command(&self, text: String) -> Result<String, JsValue> {
+    /// Answers one command, see [`crate::session::Command`]: with the reply's text where it is at
+    /// hand, which is the rule, or with a promise of it where the provider is asked first.
+    pub fn command(&self, text: &str) -> Result<JsValue, JsValue> {
         let object = Rc::clone(&self.object);
         // A command of a later release is not guessed at.
-        let Ok(envelope) = serde_json::from_str::<Envelope>(&text) else {
-            return Ok(reply_text(&Reply::Unsupported));
+        let Ok(envelope) = serde_json::from_str::<Envelope>(text) else {
+            return Ok(reply_text(&Reply::Unsupported).into());
         };
         let Some(objects) = OBJECTS.with(|half| half.borrow().clone()) else {
-            return Ok(reply_text(&Reply::Broken));
+            return Ok(reply_text(&Reply::Broken).into());
         };
         *object.session.borrow_mut() = Some(envelope.session_key.clone());
         let caller = CallerId(object.next_caller.get());
         object.next_caller.set(caller.0.wrapping_add(1));
-        let (sender, receiver) = oneshot::channel();
+        let (sender, mut receiver) = oneshot::channel();
         object.callers.borrow_mut().insert(caller, sender);
         object.feed(&objects, Input::Command { caller, envelope })?;
-        receiver.await.map_err(|_| JsValue::from_str("no reply"))
+        if let Ok(Some(reply)) = receiver.try_recv() {
+            return Ok(reply.into());
+        }
+        Ok(future_to_promise(async move {
+            receiver.await.map(JsValue::from).map_err(|_| JsValue::from_str("no reply"))
+        })
+        .into())
     }
 
     /// The alarm: whatever is due.
-    pub async fn alarm(&self) -> Result<(), JsValue> {
+    pub fn alarm(&self) -> Result<(), JsValue> {
         let Some(objects) = OBJECTS.with(|half| half.borrow().clone()) else {
             // Rejected, so that the platform tries again later: the configuration may be mended.
             return Err(JsValue::from_str("not configured"));
