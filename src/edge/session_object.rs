@@ -86,6 +86,8 @@ struct Object {
     machine: RefCell<Option<Machine>>,
     callers: RefCell<BTreeMap<CallerId, oneshot::Sender<String>>>,
     next_caller: Cell<u64>,
+    /// Counts the machines that storage failed under.
+    life: Cell<u64>,
     /// Which session this is, once a command said so; for the log's hash only.
     session: RefCell<Option<SessionKey>>,
 }
@@ -102,6 +104,7 @@ impl SessionObject {
                 machine: RefCell::new(None),
                 callers: RefCell::new(BTreeMap::new()),
                 next_caller: Cell::new(0),
+                life: Cell::new(0),
                 session: RefCell::new(None),
             }),
         }
@@ -145,6 +148,7 @@ impl Object {
         });
         if done.is_err() {
             *self.machine.borrow_mut() = None;
+            self.life.set(self.life.get().wrapping_add(1));
             self.callers.borrow_mut().clear();
         }
         done
@@ -189,10 +193,13 @@ impl Object {
         }
     }
 
-    /// Talks to the provider, whether or not anyone still waits for it.
+    /// Talks to the provider, whether or not anyone still waits for it. What a machine asked for
+    /// that is gone meanwhile is lost with it: to the next one it would be the result of whatever
+    /// it has under way itself, a token for one API in the place of another's.
     fn start(self: &Rc<Self>, objects: &Rc<Objects>, work: Work) {
         let object = Rc::clone(self);
         let objects = Rc::clone(objects);
+        let life = self.life.get();
         self.state.wait_until(async move {
             let session =
                 object.session.borrow().as_ref().map_or_else(String::new, |key| {
@@ -214,8 +221,10 @@ impl Object {
                     Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token).await)
                 }
             };
-            // What failed is stored nowhere; whoever waited is told by a dropped sender.
-            let _failed = object.feed(&objects, input);
+            if object.life.get() == life {
+                // What failed is stored nowhere; whoever waited is told by a dropped sender.
+                let _failed = object.feed(&objects, input);
+            }
         });
     }
 
