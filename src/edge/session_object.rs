@@ -11,6 +11,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     rc::Rc,
+    time::Duration,
 };
 
 use futures_channel::oneshot;
@@ -35,6 +36,9 @@ use crate::{
 
 /// The storage key of the object's one row.
 const ROW: &str = "session";
+
+/// How long an alarm is put off while the configuration is faulty.
+const UNCONFIGURED_RECHECK: Duration = Duration::from_secs(600);
 
 thread_local! {
     /// The object half's statics: values only, shared with no Worker half.
@@ -132,8 +136,9 @@ impl SessionObject {
     /// The alarm: whatever is due.
     pub async fn alarm(&self) -> Result<(), JsValue> {
         let Some(objects) = OBJECTS.with(|half| half.borrow().clone()) else {
-            // Rejected, so that the platform tries again later: the configuration may be mended.
-            return Err(JsValue::from_str("not configured"));
+            // Put off, since the configuration may be mended. The platform gives an alarm that fails
+            // up after six tries, minutes later, and the row would stay for ever.
+            return self.object.set_alarm(Platform.now().after(UNCONFIGURED_RECHECK));
         };
         Rc::clone(&self.object).feed(&objects, Input::Alarm)
     }
@@ -169,9 +174,7 @@ impl Object {
         match effect {
             Effect::Put(row) => self.kv()?.put(ROW, &Uint8Array::from(row.as_slice())),
             Effect::DeleteAll => storage.as_raw().delete_all().map(drop),
-            Effect::SetAlarm(Some(at)) => {
-                storage.as_raw().set_alarm(date(at), js_sys::Object::new()).map(drop)
-            }
+            Effect::SetAlarm(Some(at)) => self.set_alarm(at),
             Effect::SetAlarm(None) => {
                 storage.as_raw().delete_alarm(js_sys::Object::new()).map(drop)
             }
@@ -226,6 +229,11 @@ impl Object {
                 let _failed = object.feed(&objects, input);
             }
         });
+    }
+
+    fn set_alarm(&self, at: Timestamp) -> Result<(), JsValue> {
+        let storage = self.state.storage();
+        storage.as_raw().set_alarm(date(at), js_sys::Object::new()).map(drop)
     }
 
     fn kv(&self) -> Result<SyncKv, JsValue> {
