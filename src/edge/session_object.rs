@@ -11,6 +11,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     rc::Rc,
+    time::Duration,
 };
 
 use futures_channel::oneshot;
@@ -36,6 +37,9 @@ use crate::{
 
 /// The storage key of the object's one row.
 const ROW: &str = "session";
+
+/// How long an alarm is put off while the configuration is faulty.
+const UNCONFIGURED_RECHECK: Duration = Duration::from_secs(600);
 
 thread_local! {
     /// The object half's statics: values only, shared with no Worker half.
@@ -87,6 +91,8 @@ struct Object {
     machine: RefCell<Option<Machine>>,
     callers: RefCell<BTreeMap<CallerId, oneshot::Sender<String>>>,
     next_caller: Cell<u64>,
+    /// Counts the machines that storage failed under.
+    life: Cell<u64>,
     /// Which session this is, once a command said so; for the log's hash only.
     session: RefCell<Option<SessionKey>>,
 }
@@ -103,6 +109,7 @@ impl SessionObject {
                 machine: RefCell::new(None),
                 callers: RefCell::new(BTreeMap::new()),
                 next_caller: Cell::new(0),
+                life: Cell::new(0),
                 session: RefCell::new(None),
             }),
         }
@@ -137,8 +144,9 @@ impl SessionObject {
     /// The alarm: whatever is due.
     pub fn alarm(&self) -> Result<(), JsValue> {
         let Some(objects) = OBJECTS.with(|half| half.borrow().clone()) else {
-            // Rejected, so that the platform tries again later: the configuration may be mended.
-            return Err(JsValue::from_str("not configured"));
+            // Put off, since the configuration may be mended. The platform gives an alarm that fails
+            // up after six tries, minutes later, and the row would stay for ever.
+            return self.object.set_alarm(Platform.now().after(UNCONFIGURED_RECHECK));
         };
         Rc::clone(&self.object).feed(&objects, Input::Alarm)
     }
@@ -153,6 +161,7 @@ impl Object {
         });
         if done.is_err() {
             *self.machine.borrow_mut() = None;
+            self.life.set(self.life.get().wrapping_add(1));
             self.callers.borrow_mut().clear();
         }
         done
@@ -173,9 +182,7 @@ impl Object {
         match effect {
             Effect::Put(row) => self.kv()?.put(ROW, &Uint8Array::from(row.as_slice())),
             Effect::DeleteAll => storage.as_raw().delete_all().map(drop),
-            Effect::SetAlarm(Some(at)) => {
-                storage.as_raw().set_alarm(date(at), js_sys::Object::new()).map(drop)
-            }
+            Effect::SetAlarm(Some(at)) => self.set_alarm(at),
             Effect::SetAlarm(None) => {
                 storage.as_raw().delete_alarm(js_sys::Object::new()).map(drop)
             }
@@ -197,10 +204,13 @@ impl Object {
         }
     }
 
-    /// Talks to the provider, whether or not anyone still waits for it.
+    /// Talks to the provider, whether or not anyone still waits for it. What a machine asked for
+    /// that is gone meanwhile is lost with it: to the next one it would be the result of whatever
+    /// it has under way itself, a token for one API in the place of another's.
     fn start(self: &Rc<Self>, objects: &Rc<Objects>, work: Work) {
         let object = Rc::clone(self);
         let objects = Rc::clone(objects);
+        let life = self.life.get();
         self.state.wait_until(async move {
             let session =
                 object.session.borrow().as_ref().map_or_else(String::new, |key| {
@@ -222,9 +232,16 @@ impl Object {
                     Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token).await)
                 }
             };
-            // What failed is stored nowhere; whoever waited is told by a dropped sender.
-            let _failed = object.feed(&objects, input);
+            if object.life.get() == life {
+                // What failed is stored nowhere; whoever waited is told by a dropped sender.
+                let _failed = object.feed(&objects, input);
+            }
         });
+    }
+
+    fn set_alarm(&self, at: Timestamp) -> Result<(), JsValue> {
+        let storage = self.state.storage();
+        storage.as_raw().set_alarm(date(at), js_sys::Object::new()).map(drop)
     }
 
     fn kv(&self) -> Result<SyncKv, JsValue> {
