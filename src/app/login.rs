@@ -153,9 +153,21 @@ fn transaction<P: Ports>(
         session_id: SessionId::from_bytes(ctx.ports.bytes()),
         earlier: ctx.session_id(head, origin),
         started: ctx.ports.now(),
-        max_age: query.max_age,
-        acr_values: query.acr_values(),
+        max_age: asked(ctx.config, query, "max_age").and_then(|seconds| seconds.parse().ok()),
+        acr_values: asked(ctx.config, query, "acr_values").map(acr_values),
     }
+}
+
+/// What the authorization request says under `name`: the ID token is held to what was asked, and
+/// the operator's word goes before the login's.
+fn asked<'a>(config: &'a Config, query: &'a LoginQuery, name: &str) -> Option<&'a str> {
+    let operators = config.provider.authorization_params.get(name);
+    operators.map(String::as_str).or_else(|| query.extra(name))
+}
+
+/// `acr_values` as the list that it is.
+fn acr_values(values: &str) -> Vec<String> {
+    values.split(' ').filter(|value| !value.is_empty()).map(str::to_owned).collect()
 }
 
 fn authorization_url(

@@ -3,7 +3,7 @@
 use url::form_urlencoded;
 
 use crate::{
-    config::{Config, Origin},
+    config::{Config, Origin, is_max_age},
     http::return_to::ReturnTo,
 };
 
@@ -19,8 +19,6 @@ const MAX_VALUE: usize = 512;
 pub(super) struct LoginQuery {
     /// Where the login leads back to; `/` for what isn't a path of ours.
     pub(super) return_to: ReturnTo,
-    /// `max_age` in seconds: the ID token's `auth_time` is measured against it.
-    pub(super) max_age: Option<u64>,
     /// Parameters of the authorization request, `max_age` included, each name once.
     pub(super) extra: Vec<(String, String)>,
 }
@@ -29,7 +27,7 @@ impl LoginQuery {
     /// `None` if a parameter that we know came twice, isn't allowed in this form, or is too long.
     /// Names that nobody knows are left out, as OpenID Connect Core 3.1.2.1 has it.
     pub(super) fn parse(query: &str, config: &Config, origin: &Origin) -> Option<Self> {
-        let mut parsed = Self { return_to: ReturnTo::root(), max_age: None, extra: Vec::new() };
+        let mut parsed = Self { return_to: ReturnTo::root(), extra: Vec::new() };
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
             let allowed = match name.as_str() {
@@ -68,12 +66,7 @@ impl LoginQuery {
             return None;
         }
         match name.as_str() {
-            "max_age" => {
-                if value.len() > 9 || !value.bytes().all(|byte| byte.is_ascii_digit()) {
-                    return None;
-                }
-                self.max_age = Some(value.parse().ok()?);
-            }
+            "max_age" if !is_max_age(&value) => return None,
             "prompt" if !is_prompt(&value) => return None,
             _ => {}
         }
@@ -81,10 +74,9 @@ impl LoginQuery {
         Some(())
     }
 
-    /// `acr_values` as the list that it is.
-    pub(super) fn acr_values(&self) -> Option<Vec<String>> {
-        let (_, values) = self.extra.iter().find(|(name, _)| name == "acr_values")?;
-        Some(values.split(' ').filter(|value| !value.is_empty()).map(str::to_owned).collect())
+    /// What is asked for under `name`.
+    pub(super) fn extra(&self, name: &str) -> Option<&str> {
+        self.extra.iter().find(|(extra, _)| extra == name).map(|(_, value)| value.as_str())
     }
 
     /// The login's own URL again, as a path of ours: only what was checked is in it.
