@@ -83,30 +83,46 @@ fn an_authentication_older_than_max_age_is_refused() {
     assert_eq!(browser.comes_back(&authorized).code(), "identity_refused");
 }
 
-// OpenID Connect Core 3.1.3.7, steps 12 and 13: the authorization request passes the browser, where
-// whoever sits before it can take a parameter out.
+// OpenID Connect Core 3.1.3.7 steps 12 and 13 hold for what the operator asks for as well, and a
+// caller of `login` can't ask for less (attacks.md 82).
 #[test]
-fn what_the_operator_asks_of_the_authentication_is_checked_in_the_id_token() {
+fn the_operators_max_age_and_acr_values_are_held_to() {
     let fixed = |name: &str, value: &str| {
         World::with(json!({ "provider": { "authorization_params": { name: value } } }))
     };
-    for (name, value, login) in [
-        ("max_age", "60", "/auth/login"),
-        ("max_age", "60", "/auth/login?max_age=999999999"),
-        ("acr_values", "gold silver", "/auth/login"),
-        ("acr_values", "gold silver", "/auth/login?acr_values=bronze"),
-    ] {
-        let world = fixed(name, value);
-        *world.provider.edit_id_token.borrow_mut() =
-            Some(Box::new(|claims| drop(claims.insert("acr".to_owned(), json!("bronze")))));
+    let comes_back = |world: &World, login: &str| {
         let browser = world.browser();
         let authorized = browser.authorizes(login);
-        assert_eq!(browser.comes_back(&authorized).code(), "identity_refused", "{name} {login}");
+        browser.comes_back(&authorized)
+    };
+    for login in ["/auth/login", "/auth/login?max_age=999999999"] {
+        assert_eq!(comes_back(&fixed("max_age", "60"), login).code(), "identity_refused");
+        assert_eq!(comes_back(&fixed("max_age", "999999999"), login).status, 303);
     }
-    let world = fixed("acr_values", "gold silver");
+    for login in ["/auth/login", "/auth/login?acr_values=urn:pwd"] {
+        let world = fixed("acr_values", "urn:mfa urn:hw");
+        for (acr, status) in [("urn:pwd", 502), ("urn:hw", 303)] {
+            *world.provider.edit_id_token.borrow_mut() =
+                Some(Box::new(move |claims| drop(claims.insert("acr".to_owned(), json!(acr)))));
+            assert_eq!(comes_back(&world, login).status, status, "{login} {acr}");
+        }
+    }
+}
+
+// RFC 9700 §4.5.3.2: the tokens of an answer whose ID token fails are disregarded.
+#[test]
+fn nothing_of_a_token_answer_is_used_before_its_id_token_is_verified() {
+    let world = World::with(json!({ "provider": { "userinfo": true } }));
     *world.provider.edit_id_token.borrow_mut() =
-        Some(Box::new(|claims| drop(claims.insert("acr".to_owned(), json!("silver")))));
-    world.browser().logs_in();
+        Some(Box::new(|claims| claims["nonce"] = json!("another login's")));
+    let browser = world.browser();
+    let authorized = browser.authorizes("/auth/login");
+    assert_eq!(browser.comes_back(&authorized).code(), "identity_refused");
+    assert_eq!(world.provider.calls(Endpoint::UserInfo), 0);
+    assert_eq!(world.provider.calls(Endpoint::Refresh), 0);
+    assert!(browser.token().is_none());
+    assert_eq!(world.audited("session_started"), 0);
+    assert_eq!(world.audited("subject_known"), 0);
 }
 
 #[test]
