@@ -144,9 +144,14 @@ export class Worker {
     await this.#mf.ready;
   }
 
+  /** The port of Miniflare's front door, which speaks https where `https` was asked for. */
+  async frontDoor() {
+    return Number((await this.#mf.ready).port);
+  }
+
   /** A request over https for the host of `origin`, through Miniflare's front door. */
   async dispatch(origin, init = {}) {
-    const { port } = await this.#mf.ready;
+    const port = await this.frontDoor();
     const headers = [["Host", new URL(origin).host], ...(Array.isArray(init.headers) ? init.headers : Object.entries(init.headers ?? {}))];
     return send(`https://localhost:${port}`, { ...init, headers, ca: this.certificate.ca });
   }
