@@ -65,8 +65,9 @@ pub(crate) fn without_protocol_claims(
 }
 
 /// Claims that are about the token or the protocol, not about the person. `_claim_sources` may
-/// hold access tokens of distributed claims (§5.6.2).
-const PROTOCOL_CLAIMS: [&str; 17] = [
+/// hold access tokens of distributed claims (§5.6.2); a provider that brokers another's logins may
+/// hand on that one's tokens (`idp_access_token` of Azure AD B2C).
+const PROTOCOL_CLAIMS: [&str; 22] = [
     "iss",
     "aud",
     "azp",
@@ -84,4 +85,9 @@ const PROTOCOL_CLAIMS: [&str; 17] = [
     "sub_jwk",
     "_claim_names",
     "_claim_sources",
+    "access_token",
+    "id_token",
+    "idp_access_token",
+    "idp_refresh_token",
+    "refresh_token",
 ];

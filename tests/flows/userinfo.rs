@@ -76,6 +76,20 @@ fn an_id_token_that_fails_a_check_logs_nobody_in_and_the_log_says_which() {
 }
 
 #[test]
+fn a_token_among_the_claims_is_not_shown() {
+    let world = World::new();
+    world.knows_secret("the-other-providers-token".to_owned());
+    *world.provider.edit_id_token.borrow_mut() = Some(Box::new(|claims| {
+        claims.insert("idp_access_token".to_owned(), json!("the-other-providers-token"));
+    }));
+    let browser = world.browser();
+    browser.logs_in();
+    let session = browser.fetch("GET", "/auth/session").json();
+    assert_eq!(session["user"]["name"], "Alice Example");
+    assert!(session["user"].get("idp_access_token").is_none());
+}
+
+#[test]
 fn an_authentication_older_than_max_age_is_refused() {
     let world = World::new();
     let browser = world.browser();
