@@ -154,7 +154,7 @@ fn transaction<P: Ports>(
         earlier: ctx.session_id(head, origin),
         started: ctx.ports.now(),
         max_age: query.max_age,
-        acr_values: query.acr_values(),
+        acr_values: query.acr_values.clone(),
     }
 }
 
@@ -189,9 +189,16 @@ fn resources(config: &Config) -> Vec<String> {
     resources
 }
 
-/// The token that the code brings first: the first route's.
+/// The token that the code brings first: for the first route's resource, and with all scopes of
+/// the login (RFC 6749 §4.1.3 has no `scope`). A route that asks for fewer gets one by a refresh.
+/// With UserInfo it is the provider's own: a token for an API's `resource` isn't one for UserInfo,
+/// and the API's comes at its first call.
 pub(super) fn first_token(config: &Config) -> TokenKey {
-    tokens(config).next().cloned().unwrap_or_default()
+    if config.provider.userinfo {
+        return TokenKey::default();
+    }
+    let resource = tokens(config).next().and_then(|token| token.resource.clone());
+    TokenKey { resource, scope: None }
 }
 
 fn tokens(config: &Config) -> impl Iterator<Item = &TokenKey> {

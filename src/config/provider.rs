@@ -206,6 +206,12 @@ fn read_authorization_params(
         } else if name == "return_to" {
             faults.add(value.key, "a parameter of this name", "no parameter of Tokenkeep's own");
         } else if let Some(text) = value.text("a text", faults) {
+            // The ID token is held against these two, so they must be what they are sent as.
+            if name == "max_age" && !is_seconds(text) {
+                value.refuse("a number of seconds as a text, such as \"300\"", faults);
+            } else if name == "acr_values" && text.trim().is_empty() {
+                value.refuse("one acr value or several, one space between them", faults);
+            }
             params.insert(name.to_owned(), text.to_owned());
         }
     }
@@ -267,6 +273,10 @@ fn read_response_mode(
         );
     }
     mode
+}
+
+fn is_seconds(text: &str) -> bool {
+    (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// RFC 6749 Appendix A: VSCHAR, without space at either end.

@@ -256,7 +256,8 @@ class CoreObject extends DurableObject {
 
   async command(text) {
     try {
-      return await settled(this.enter().command(text), 60_000);
+      const reply = this.enter().command(text);
+      return typeof reply === "string" ? reply : await settled(reply, 60_000);
     } catch (error) {
       noteTrap(error);
       throw new Error("the session's object failed");
@@ -265,7 +266,7 @@ class CoreObject extends DurableObject {
 
   async alarm() {
     try {
-      await settled(this.enter().alarm(), 60_000);
+      this.enter().alarm();
     } catch (error) {
       noteTrap(error);
       throw new Error("the session's object failed");

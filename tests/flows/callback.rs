@@ -117,6 +117,30 @@ fn an_announced_issuer_that_is_missing_is_refused() {
     assert_eq!(shown.code(), "login_issuer_mismatch");
 }
 
+// RFC 9207 §2.4; in the field `iss` comes where it isn't announced: it is checked wherever it is.
+#[test]
+fn an_issuer_that_is_not_announced_may_be_missing_and_may_not_be_wrong() {
+    for announced in [json!(false), json!(null), json!("true")] {
+        let world = World::new();
+        *world.provider.edit_metadata.borrow_mut() = Some(Box::new(move |metadata| {
+            metadata["authorization_response_iss_parameter_supported"] = announced.clone();
+        }));
+        for (iss, status) in [
+            (String::new(), 303),
+            (format!("&iss={}", encode(ISSUER)), 303),
+            ("&iss=".to_owned(), 400),
+            (format!("&iss={}", encode("https://evil.example/")), 400),
+        ] {
+            let browser = world.browser();
+            let Authorized { code, state } = browser.authorizes("/auth/login");
+            let path = format!("/auth/callback?code={code}&state={state}{iss}");
+            let shown = browser.send("GET", &path, FROM_PROVIDER, None);
+            assert_eq!(shown.status, status, "{iss}");
+            assert_eq!(browser.is_logged_in(), status == 303, "{iss}");
+        }
+    }
+}
+
 #[test]
 fn malformed_answers_get_a_page_and_reach_no_object() {
     let world = World::new();
@@ -199,6 +223,28 @@ fn form_post_works_where_it_is_configured_and_nowhere_else() {
     let authorized = browser.authorizes("/auth/login");
     let shown = browser.send("POST", "/auth/callback", &headers, Some(&authorized.form()));
     assert_eq!(shown.status, 405);
+}
+
+// oidcc-client-test-form-post-error.
+#[test]
+fn an_error_that_is_posted_becomes_a_page_too() {
+    let world = World::with(json!({ "provider": { "response_mode": "form_post" } }));
+    let browser = world.browser();
+    let authorized = browser.authorizes("/auth/login?prompt=none&max_age=0");
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let headers: Vec<_> =
+        FROM_PROVIDER.iter().copied().chain([form, ("origin", "https://id.example.com")]).collect();
+    let error = format!(
+        "error=login_required&error_description=x&state={}&iss={}",
+        authorized.state,
+        encode(ISSUER)
+    );
+    let shown = browser.send("POST", "/auth/callback", &headers, Some(&error));
+    assert_eq!((shown.status, shown.code()), (401, "interaction_required"));
+    assert!(shown.header("content-type").unwrap().starts_with("text/html"));
+    assert!(browser.session_cookie().is_none());
+    assert!(browser.transactions().is_empty());
+    assert_eq!(world.provider.calls(Endpoint::Code), 0);
 }
 
 #[test]

@@ -54,6 +54,83 @@ fn the_authorization_request_has_what_the_standards_ask_for() {
     assert_eq!(shown.location().matches("resource=").count(), 2);
 }
 
+// RFC 9700 §2.1.1, RFC 7636 §4.1: specific to the transaction.
+#[test]
+fn each_login_has_a_state_a_nonce_and_a_challenge_of_its_own() {
+    let world = World::new();
+    let browser = world.browser();
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..4 {
+        let query = query_of(browser.navigate("/auth/login").location());
+        for name in ["state", "nonce", "code_challenge"] {
+            assert_eq!(query[name].len(), 43, "256 bits: {name}");
+            assert!(seen.insert(query[name].clone()), "{name} came before");
+        }
+    }
+}
+
+// RFC 10017 §6.3.3: exactly the registered one, on the origin that was asked.
+#[test]
+fn each_origin_of_ours_has_its_own_redirect_uri() {
+    let world = World::new();
+    for origin in [ORIGIN, "https://www.example.com"] {
+        let head = world.browser().head("GET", "/auth/login", NAVIGATION).replace(ORIGIN, origin);
+        let answer = world.run(world.serve(&head, None));
+        let (_, location) = answer.headers.iter().find(|(name, _)| *name == "location").unwrap();
+        assert_eq!(query_of(location)["redirect_uri"], format!("{origin}/auth/callback"));
+    }
+}
+
+// Attacks 23, 26, 34 and H7: CVE-2020-15129, CVE-2026-33495, CVE-2025-4143.
+#[test]
+fn no_header_moves_a_location_of_ours() {
+    const HOSTILE: [(&str, &str); 11] = [
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-server", "evil.example"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-port", "666"),
+        ("x-forwarded-prefix", "https://evil.example"),
+        ("x-forwarded-uri", "https://evil.example/"),
+        ("x-original-url", "https://evil.example/"),
+        ("x-rewrite-url", "https://evil.example/"),
+        ("x-host", "evil.example"),
+        ("forwarded", "host=evil.example;proto=http"),
+        ("referer", "https://evil.example/"),
+    ];
+    let world = World::new();
+    let browser = world.browser();
+    let with = |headers: &[(&'static str, &'static str)]| [headers, &HOSTILE[..]].concat();
+    let mut shown = Vec::new();
+    let begun = browser.send("GET", "/auth/login?return_to=%2Fx", &with(NAVIGATION), None);
+    let authorized = world.provider.authorize(begun.location());
+    shown.push(begun);
+    shown.push(browser.send("GET", "/auth/login", &with(FROM_PROVIDER), None));
+    shown.push(browser.send("GET", "/auth/login", &with(FETCH), None));
+    shown.push(browser.send("GET", &callback(&authorized), &with(FROM_PROVIDER), None));
+    assert!(browser.is_logged_in());
+    let form = with(&[NAVIGATION, &[("origin", ORIGIN)]].concat());
+    shown.push(browser.send("POST", "/auth/logout", &form, None));
+    shown.push(browser.send("GET", "/auth/logged-out", &with(FROM_PROVIDER), None));
+    for shown in shown {
+        let text = format!("{shown:?}");
+        for moved in ["evil.example", "http://", "http%3A", "666"] {
+            assert!(!text.contains(moved), "{moved}: {text}");
+        }
+    }
+}
+
+// Attacks 11, CVE-2021-39191: OpenID Connect Core 4 isn't offered, so its parameters are nothing.
+#[test]
+fn a_third_party_does_not_say_where_a_login_goes_or_ends() {
+    let world = World::new();
+    let browser = world.browser();
+    let login =
+        "/auth/login?iss=https%3A%2F%2Fevil.example&target_link_uri=https%3A%2F%2Fevil.example";
+    assert_eq!(browser.send("GET", login, FROM_PROVIDER, None).status, 200, "a button, no more");
+    let authorized = browser.authorizes(login);
+    assert_eq!(browser.comes_back(&authorized).location(), "/");
+}
+
 // GHSA-8rr3-2ghc-h3xw and its kin: what the browser says of the host decides nothing.
 #[test]
 fn a_host_that_is_not_configured_gets_no_login() {

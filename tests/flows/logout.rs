@@ -101,6 +101,29 @@ fn invented_logout_urls_lead_nowhere() {
     assert_eq!(browser.navigate(&url).status, 303);
 }
 
+// What we never issued is refused before an object is asked: anybody could make objects otherwise.
+#[test]
+fn an_invented_logout_url_asks_no_object() {
+    let world = World::new();
+    let browser = world.browser();
+    browser.logs_in();
+    let url =
+        browser.fetch("POST", "/auth/logout").json()["logout_url"].as_str().unwrap().to_owned();
+    let (start, tag) = url.rsplit_once('.').unwrap();
+    let asked = world.objects.asked.get();
+    for invented in [
+        format!("/auth/logout?ticket={0}.{0}", "A".repeat(43)),
+        format!("/auth/logout?ticket={0}.{0}.{0}", "A".repeat(43)),
+        format!("/auth/logout?ticket={0}.{0}.{tag}", "A".repeat(43)),
+        format!("{start}.{}", "A".repeat(43)),
+        start.to_owned(),
+    ] {
+        assert_eq!(browser.navigate(&invented).code(), "logout_link_used", "{invented}");
+    }
+    assert_eq!(world.objects.asked.get(), asked);
+    assert_eq!(browser.navigate(&url).status, 303);
+}
+
 // A GET must log nobody out; logout CSRF.
 #[test]
 fn a_logout_that_is_not_ours_touches_nothing() {
@@ -161,6 +184,106 @@ fn a_provider_without_an_end_session_endpoint_is_left_out() {
     assert_eq!((shown.status, shown.location()), (303, "/bye"));
     browser.logs_in();
     assert_eq!(browser.fetch("POST", "/auth/logout").json()["logout_url"], "/bye");
+}
+
+// In the field: some lose `post_logout_redirect_uri`, some let the person stay.
+#[test]
+fn a_person_who_never_comes_back_from_the_provider_is_logged_out_all_the_same() {
+    let world = World::new();
+    for headers in [&form()[..], FETCH] {
+        let browser = world.browser();
+        browser.logs_in();
+        let cookie = browser.session_cookie().unwrap();
+        let shown = browser.send("POST", "/auth/logout", headers, None);
+        assert!(shown.status < 400, "{shown:?}");
+        assert!(browser.session_cookie().is_none());
+        browser.plants(SESSION_COOKIE, &cookie);
+        assert!(browser.token().is_none());
+        assert!(!browser.is_logged_in());
+    }
+    assert_eq!(world.provider.revoked.borrow().len(), 2);
+}
+
+// In the field: revocation may be absent or refused.
+#[test]
+fn a_provider_that_does_not_revoke_stops_no_logout() {
+    for refusal in [
+        None,
+        Some((400, r#"{"error":"unsupported_token_type"}"#)),
+        Some((400, "")),
+        Some((401, r#"{"error":"invalid_client"}"#)),
+        Some((403, "<html>")),
+        Some((404, "")),
+        Some((405, "")),
+        Some((302, "")),
+    ] {
+        let world = World::new();
+        match refusal {
+            None => {
+                *world.provider.edit_metadata.borrow_mut() =
+                    Some(Box::new(|metadata| drop(metadata.remove("revocation_endpoint"))));
+            }
+            Some((status, body)) => {
+                world.provider.fails(Endpoint::Revocation, Failure::Answers(status, body));
+            }
+        }
+        let browser = world.browser();
+        browser.logs_in();
+        let cookie = browser.session_cookie().unwrap();
+        let shown = browser.fetch("POST", "/auth/logout");
+        assert_eq!(shown.status, 200, "{refusal:?}");
+        assert!(shown.json()["logout_url"].as_str().unwrap().contains("ticket="), "{refusal:?}");
+        browser.plants(SESSION_COOKIE, &cookie);
+        assert!(browser.token().is_none(), "{refusal:?}");
+        // A definite refusal stays one: nobody asks again, and nothing is kept for it.
+        world.passes_with_alarms(Duration::from_secs(2 * 3600));
+        let tries = world.provider.calls(Endpoint::Revocation);
+        assert_eq!(tries, usize::from(refusal.is_some()), "{refusal:?}");
+        assert_eq!(world.objects.stored(), 0, "{refusal:?}");
+    }
+}
+
+// RP-Initiated Logout §2: an ID token in a URL has a size that servers refuse.
+#[test]
+fn a_hint_that_makes_the_whole_url_too_long_is_left_out() {
+    for (padding, hinted) in [(100, true), (4_000, false)] {
+        let world = World::new();
+        *world.provider.edit_metadata.borrow_mut() = Some(Box::new(move |metadata| {
+            let endpoint = format!("https://id.example.com/realm/end?p={}", "p".repeat(padding));
+            metadata["end_session_endpoint"] = json!(endpoint);
+        }));
+        *world.provider.edit_id_token.borrow_mut() =
+            Some(Box::new(|claims| claims["name"] = json!("n".repeat(3_500))));
+        let browser = world.browser();
+        browser.logs_in();
+        let shown = browser.send("POST", "/auth/logout", &form(), None);
+        let query = query_of(shown.location());
+        assert!(shown.location().len() <= 8 * 1024);
+        assert_eq!(query.contains_key("id_token_hint"), hinted, "{padding}");
+        for name in ["client_id", "post_logout_redirect_uri", "state"] {
+            assert!(query.contains_key(name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_logout_leads_back_to_the_origin_that_it_was_asked_on() {
+    let world = World::new();
+    let www = "https://www.example.com";
+    let location = |head: &str| {
+        let answer = world.run(world.serve(&head.replace(ORIGIN, www), None));
+        let location = answer.headers.iter().find(|(name, _)| *name == "location");
+        location.map(|(_, value)| query_of(value)["post_logout_redirect_uri"].clone())
+    };
+    let browser = world.browser();
+    browser.logs_in();
+    let head = browser.head("POST", "/auth/logout", &form());
+    assert_eq!(location(&head).unwrap(), format!("{www}/auth/logged-out"));
+    // The one-time URL is good on the origin of its session alone.
+    browser.logs_in();
+    let shown = browser.fetch("POST", "/auth/logout").json();
+    let head = browser.head("GET", shown["logout_url"].as_str().unwrap(), NAVIGATION);
+    assert_eq!(location(&head), None);
 }
 
 #[test]

@@ -11,6 +11,7 @@
 
 mod callback;
 mod calls;
+mod field;
 mod health;
 mod leaks;
 mod limits;

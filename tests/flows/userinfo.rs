@@ -83,6 +83,48 @@ fn an_authentication_older_than_max_age_is_refused() {
     assert_eq!(browser.comes_back(&authorized).code(), "identity_refused");
 }
 
+// OpenID Connect Core 3.1.3.7 steps 12 and 13 hold for what the operator asks for as well, and a
+// caller of `login` can't ask for less (attacks.md 82).
+#[test]
+fn the_operators_max_age_and_acr_values_are_held_to() {
+    let fixed = |name: &str, value: &str| {
+        World::with(json!({ "provider": { "authorization_params": { name: value } } }))
+    };
+    let comes_back = |world: &World, login: &str| {
+        let browser = world.browser();
+        let authorized = browser.authorizes(login);
+        browser.comes_back(&authorized)
+    };
+    for login in ["/auth/login", "/auth/login?max_age=999999999"] {
+        assert_eq!(comes_back(&fixed("max_age", "60"), login).code(), "identity_refused");
+        assert_eq!(comes_back(&fixed("max_age", "999999999"), login).status, 303);
+    }
+    for login in ["/auth/login", "/auth/login?acr_values=urn:pwd"] {
+        let world = fixed("acr_values", "urn:mfa urn:hw");
+        for (acr, status) in [("urn:pwd", 502), ("urn:hw", 303)] {
+            *world.provider.edit_id_token.borrow_mut() =
+                Some(Box::new(move |claims| drop(claims.insert("acr".to_owned(), json!(acr)))));
+            assert_eq!(comes_back(&world, login).status, status, "{login} {acr}");
+        }
+    }
+}
+
+// RFC 9700 §4.5.3.2: the tokens of an answer whose ID token fails are disregarded.
+#[test]
+fn nothing_of_a_token_answer_is_used_before_its_id_token_is_verified() {
+    let world = World::with(json!({ "provider": { "userinfo": true } }));
+    *world.provider.edit_id_token.borrow_mut() =
+        Some(Box::new(|claims| claims["nonce"] = json!("another login's")));
+    let browser = world.browser();
+    let authorized = browser.authorizes("/auth/login");
+    assert_eq!(browser.comes_back(&authorized).code(), "identity_refused");
+    assert_eq!(world.provider.calls(Endpoint::UserInfo), 0);
+    assert_eq!(world.provider.calls(Endpoint::Refresh), 0);
+    assert!(browser.token().is_none());
+    assert_eq!(world.audited("session_started"), 0);
+    assert_eq!(world.audited("subject_known"), 0);
+}
+
 #[test]
 fn the_subject_is_logged_as_a_hash_unless_the_operator_asks_for_more() {
     let world = World::new();

@@ -70,6 +70,14 @@ fn each_rule_of_the_top_level_and_the_sections_holds() {
             "provider.authorization_params.max_age",
         ),
         (
+            json!({ "provider": { "authorization_params": { "max_age": "1h" } } }),
+            "provider.authorization_params.max_age",
+        ),
+        (
+            json!({ "provider": { "authorization_params": { "acr_values": " " } } }),
+            "provider.authorization_params.acr_values",
+        ),
+        (
             json!({ "provider": { "authorization_params": { "a&state": "x" } } }),
             "provider.authorization_params.\"a&state\"",
         ),

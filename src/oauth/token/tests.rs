@@ -221,6 +221,12 @@ fn the_content_type_is_not_what_decides() {
     assert!(parse(answer.clone()).is_ok());
     answer.headers.clear();
     assert!(parse(answer).is_ok());
+    // A refusal counts as well in whatever it is wrapped.
+    for content_type in ["text/html", "text/plain; charset=utf-8", "application/problem+json", ""] {
+        let mut refusal = response(400, r#"{"error":"invalid_grant"}"#);
+        refusal.headers = vec![("content-type".to_owned(), content_type.to_owned())];
+        assert_eq!(parse(refusal).unwrap_err(), TokenError::InvalidGrant, "{content_type}");
+    }
 }
 
 #[test]
