@@ -251,7 +251,8 @@ impl<'c, 'h> Call<'c, 'h> {
             headers,
             response: ResponseRules {
                 navigation: route.navigation,
-                token_attached: attached.is_some(),
+                // A route that needs a session forwards nothing before it was tested.
+                is_personal: attached.is_some() || route.session == SessionRequirement::Required,
             },
             replay: replay(route, head),
             attached: attached.map(|(token, csrf)| Attached {

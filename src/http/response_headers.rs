@@ -4,7 +4,7 @@
 //! The API was on another origin and now shares the SPA's. So whatever in a response acts on the
 //! whole origin is removed (cookies, storage, service workers, reporting, CORS, transport policy:
 //! `Strict-Transport-Security` too, since it would speak for our host), and the body is marked as
-//! data. Where a token was attached nothing may land in a shared cache.
+//! data. Where a token was attached, or a session was needed, nothing may land in a shared cache.
 //!
 //! For a plain answer the edge applies [`DROPPED`] and [`ResponseRules::fixed`] natively and asks
 //! [`edit`] only where [`needs_edit`] says so; `edit` alone does all of it.
@@ -59,8 +59,8 @@ pub const DROPPED: &[&str] = &[
 /// Removed by the beginning of the name.
 pub const DROPPED_PREFIX: &str = "access-control-";
 
-/// Removed besides where a token was attached: they speak to shared caches past `Cache-Control`.
-pub const DROPPED_WITH_TOKEN: &[&str] =
+/// Removed besides from an answer for one person: they speak to shared caches past `Cache-Control`.
+pub const DROPPED_IF_PERSONAL: &[&str] =
     &["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control"];
 
 /// How a call's response is to be treated; known before the call leaves.
@@ -68,8 +68,8 @@ pub const DROPPED_WITH_TOKEN: &[&str] =
 pub struct ResponseRules {
     /// The route's.
     pub navigation: Navigation,
-    /// Whether a token was attached to the call.
-    pub token_attached: bool,
+    /// Whether it is for one person's eyes: a token was attached, or the session was tested.
+    pub is_personal: bool,
 }
 
 /// What is changed about a response's headers.
@@ -153,7 +153,7 @@ pub fn edit<'a>(
         let disposition = attachment(header("content-disposition"));
         edit.set.push(("content-disposition", disposition));
     }
-    if rules.token_attached {
+    if rules.is_personal {
         edit.set.push(("cache-control", private(header("cache-control"))));
         edit.set.push(("vary", vary_cookie(header("vary"))));
     }
@@ -163,7 +163,7 @@ pub fn edit<'a>(
 fn is_dropped(rules: ResponseRules, name: &str, value: &str) -> bool {
     DROPPED.binary_search(&name).is_ok()
         || name.starts_with(DROPPED_PREFIX)
-        || (rules.token_attached && DROPPED_WITH_TOKEN.contains(&name))
+        || (rules.is_personal && DROPPED_IF_PERSONAL.contains(&name))
         || (rules.navigation != Navigation::Page && name == "content-security-policy-report-only")
         || (name == "www-authenticate" && asks_for_a_password(value))
 }

@@ -251,7 +251,7 @@ test("a download route gives files to a same-origin navigation, as attachments",
 });
 
 test("a page route shows a document from another site without a token, once through a page of ours", async () => {
-  upstream.reply("/base/doc", 200, [["Content-Type", "text/html"]], "<p>doc");
+  upstream.reply("/base/doc", 200, [["Content-Type", "text/html"], ["Cache-Control", "public, max-age=600"]], "<p>doc");
   const headers = { "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document" };
   const first = await world.raw({ path: "/pages/doc", headers });
   assert.equal(first.status, 200);
@@ -265,6 +265,8 @@ test("a page route shows a document from another site without a token, once thro
   const again = await world.raw({ path: "/pages/doc", headers: { ...headers, "Sec-Fetch-Site": "same-origin", Cookie: cookie } });
   assert.equal(again.text, "<p>doc", "what our own page sends again is shown");
   assert.deepEqual(upstream.values(upstream.seen[before + 1], "authorization"), [], "but with no token");
+  assert.equal(again.header("cache-control"), "private, max-age=600", "nor for a shared cache");
+  assert.match(again.header("vary"), /cookie/i);
   const foreign = await world.raw({ path: "/pages/doc", headers: { ...headers, Cookie: cookie } });
   const seen = upstream.seen.slice(before + 2);
   assert.ok(seen.every((record) => upstream.values(record, "authorization").length === 0), `${foreign.status}: no token for a navigation from another site`);

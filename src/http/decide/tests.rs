@@ -57,7 +57,7 @@ fn a_call_with_a_session_asks_for_its_token() {
     let (name, value) = &forward.headers.set[0];
     assert_eq!((*name, value.expose().as_str()), ("authorization", "Bearer the-access-token"));
     assert_eq!(forward.attached.unwrap().epoch, 3);
-    assert!(forward.response.token_attached);
+    assert!(forward.response.is_personal);
     assert_eq!(forward.binding, None);
 }
 
@@ -413,6 +413,7 @@ fn a_page_for_a_visitor_from_elsewhere_is_tested_but_goes_on_bare() {
         panic!()
     };
     assert!(forward.attached.is_none() && forward.headers.set.is_empty());
+    assert!(forward.response.is_personal, "what needs a session is for no shared cache");
     assert_eq!(word(&ask().replied(Some(&Reply::NoSession))), "200 page");
 }
 

@@ -1,8 +1,8 @@
 use super::*;
 
 const WITH_TOKEN: ResponseRules =
-    ResponseRules { navigation: Navigation::Refuse, token_attached: true };
-const BARE: ResponseRules = ResponseRules { navigation: Navigation::Refuse, token_attached: false };
+    ResponseRules { navigation: Navigation::Refuse, is_personal: true };
+const BARE: ResponseRules = ResponseRules { navigation: Navigation::Refuse, is_personal: false };
 
 fn set<'a>(edit: &'a ResponseEdit<'_>, name: &str) -> Option<&'a str> {
     let mut found = edit.set.iter().filter(|(n, _)| *n == name).map(|(_, v)| v.as_ref());
@@ -74,7 +74,7 @@ fn the_list_is_in_the_order_that_the_search_needs() {
 #[test]
 fn data_is_marked_as_data_and_a_page_isnt() {
     for navigation in [Navigation::Refuse, Navigation::Download, Navigation::Page] {
-        let rules = ResponseRules { navigation, token_attached: false };
+        let rules = ResponseRules { navigation, is_personal: false };
         let edit = edit(rules, 200, &[("content-security-policy", "x")], None).unwrap();
         let is_page = navigation == Navigation::Page;
         assert_eq!(set(&edit, "x-content-type-options"), Some("nosniff"));
@@ -87,7 +87,7 @@ fn data_is_marked_as_data_and_a_page_isnt() {
 
 #[test]
 fn a_download_is_an_attachment_under_the_apis_own_file_name() {
-    let rules = ResponseRules { navigation: Navigation::Download, token_attached: false };
+    let rules = ResponseRules { navigation: Navigation::Download, is_personal: false };
     for (said, expected) in [
         ("inline", "attachment"),
         ("inline; filename=\"a.pdf\"", "attachment; filename=\"a.pdf\""),
