@@ -71,6 +71,25 @@ fn each_login_has_a_state_a_nonce_and_a_challenge_of_its_own() {
     }
 }
 
+// RFC 8707 §2.2: one token for each resource, and the first call after a login has to wait for none.
+#[test]
+fn the_code_brings_the_token_of_the_first_route_that_carries_one() {
+    let world = World::with(json!({
+        "routes": [
+            {"path": "/open/*", "upstream": {"url": "https://o.example.com"}, "session": "anonymous"},
+            {"path": "/api/*", "upstream": {"url": "https://a.example.com"}, "resource": "https://a.example.com"},
+            {"path": "/b/*", "upstream": {"url": "https://b.example.com"}, "resource": "https://b.example.com"},
+        ],
+    }));
+    let browser = world.browser();
+    browser.logs_in();
+    assert!(browser.token().is_some());
+    assert_eq!(world.provider.calls(Endpoint::Refresh), 0);
+    let Called::Forwarded(Some(other)) = browser.call("/b/x") else { panic!() };
+    assert_ne!(Some(other), browser.token());
+    assert_eq!(world.provider.calls(Endpoint::Refresh), 1);
+}
+
 // RFC 10017 §6.3.3: exactly the registered one, on the origin that was asked.
 #[test]
 fn each_origin_of_ours_has_its_own_redirect_uri() {
