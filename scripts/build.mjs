@@ -26,6 +26,7 @@ export async function build() {
   const local = join(root, ".tools", "bin", "wasm-bindgen");
   run(existsSync(local) ? local : "wasm-bindgen", [
     "--target", "web", "--no-typescript", "--experimental-reset-state-function",
+    "--remove-name-section", "--remove-producers-section",
     "--out-dir", join(staging, "core"), "--out-name", "tokenkeep",
     join(target, "wasm32-unknown-unknown", "release", "tokenkeep.wasm"),
   ]);

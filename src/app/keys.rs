@@ -2,7 +2,8 @@
 //!
 //! Kept for an hour, fetched again early when a signature's key isn't among them (at most once in
 //! 30 s: a token with an invented `kid` must not make us hammer the provider), and used for up to
-//! a day while the provider is down. Only values are kept, never a fetch under way.
+//! a day while the provider is down. Only values are kept, never a fetch under way: who comes while
+//! another one's is can't wait for it, and fetches too.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -108,9 +109,12 @@ pub async fn search<P: ObjectPorts>(
         if !entry.may_search(now) || !entry.may_fetch(now) {
             return Err(KeysUnavailable);
         }
-        entry.searched_at = Some(now);
     }
-    fetch(ctx, jwks_uri).await.ok_or(KeysUnavailable)
+    let found = fetch(ctx, jwks_uri).await;
+    // Only now: a login beside this one, its code spent, would be refused for keys that are coming.
+    let now = ctx.ports.now();
+    ctx.keys.borrow_mut().entry(jwks_uri).searched_at = Some(now);
+    found.ok_or(KeysUnavailable)
 }
 
 async fn fetch<P: ObjectPorts>(ctx: &ObjectContext<'_, P>, jwks_uri: &str) -> Option<JwkSet> {

@@ -153,21 +153,9 @@ fn transaction<P: Ports>(
         session_id: SessionId::from_bytes(ctx.ports.bytes()),
         earlier: ctx.session_id(head, origin),
         started: ctx.ports.now(),
-        max_age: asked(ctx.config, query, "max_age").and_then(|seconds| seconds.parse().ok()),
-        acr_values: asked(ctx.config, query, "acr_values").map(acr_values),
+        max_age: query.max_age,
+        acr_values: query.acr_values.clone(),
     }
-}
-
-/// What the authorization request says under `name`: the ID token is held to what was asked, and
-/// the operator's word goes before the login's.
-fn asked<'a>(config: &'a Config, query: &'a LoginQuery, name: &str) -> Option<&'a str> {
-    let operators = config.provider.authorization_params.get(name);
-    operators.map(String::as_str).or_else(|| query.extra(name))
-}
-
-/// `acr_values` as the list that it is.
-fn acr_values(values: &str) -> Vec<String> {
-    values.split(' ').filter(|value| !value.is_empty()).map(str::to_owned).collect()
 }
 
 fn authorization_url(
@@ -201,9 +189,16 @@ fn resources(config: &Config) -> Vec<String> {
     resources
 }
 
-/// The token that the code brings first: the first route's.
+/// The token that the code brings first: for the first route's resource, and with all scopes of
+/// the login (RFC 6749 §4.1.3 has no `scope`). A route that asks for fewer gets one by a refresh.
+/// With UserInfo it is the provider's own: a token for an API's `resource` isn't one for UserInfo,
+/// and the API's comes at its first call.
 pub(super) fn first_token(config: &Config) -> TokenKey {
-    tokens(config).next().cloned().unwrap_or_default()
+    if config.provider.userinfo {
+        return TokenKey::default();
+    }
+    let resource = tokens(config).next().and_then(|token| token.resource.clone());
+    TokenKey { resource, scope: None }
 }
 
 fn tokens(config: &Config) -> impl Iterator<Item = &TokenKey> {

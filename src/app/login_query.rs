@@ -3,7 +3,7 @@
 use url::form_urlencoded;
 
 use crate::{
-    config::{Config, Origin, is_max_age},
+    config::{Config, Origin},
     http::return_to::ReturnTo,
 };
 
@@ -19,15 +19,28 @@ const MAX_VALUE: usize = 512;
 pub(super) struct LoginQuery {
     /// Where the login leads back to; `/` for what isn't a path of ours.
     pub(super) return_to: ReturnTo,
-    /// Parameters of the authorization request, `max_age` included, each name once.
+    /// `max_age` in seconds, the operator's or the caller's: the ID token's `auth_time` is measured
+    /// against it.
+    pub(super) max_age: Option<u64>,
+    /// `acr_values`, the operator's or the caller's: the ID token's `acr` must be one of them.
+    pub(super) acr_values: Option<Vec<String>>,
+    /// The caller's parameters of the authorization request, each name once.
     pub(super) extra: Vec<(String, String)>,
 }
 
 impl LoginQuery {
     /// `None` if a parameter that we know came twice, isn't allowed in this form, or is too long.
-    /// Names that nobody knows are left out, as OpenID Connect Core 3.1.2.1 has it.
+    /// Names that nobody knows are left out, as OpenID Connect Core 3.1.2.1 has it, and so are
+    /// those that the operator fixed: what is sent is what the ID token is held against, or whoever
+    /// edits the URL on its way through the browser logs in without it.
     pub(super) fn parse(query: &str, config: &Config, origin: &Origin) -> Option<Self> {
-        let mut parsed = Self { return_to: ReturnTo::root(), extra: Vec::new() };
+        let fixed = &config.provider.authorization_params;
+        let mut parsed = Self {
+            return_to: ReturnTo::root(),
+            max_age: fixed.get("max_age").and_then(|seconds| seconds.parse().ok()),
+            acr_values: fixed.get("acr_values").map(|values| list(values)),
+            extra: Vec::new(),
+        };
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
             let allowed = match name.as_str() {
@@ -37,7 +50,7 @@ impl LoginQuery {
                         || config.provider.login_params.iter().any(|allowed| allowed == name)
                 }
             };
-            if !allowed {
+            if !allowed || fixed.contains_key(&name) {
                 continue;
             }
             if seen.contains(&name) {
@@ -66,17 +79,18 @@ impl LoginQuery {
             return None;
         }
         match name.as_str() {
-            "max_age" if !is_max_age(&value) => return None,
+            "max_age" => {
+                if value.len() > 9 || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return None;
+                }
+                self.max_age = Some(value.parse().ok()?);
+            }
+            "acr_values" => self.acr_values = Some(list(&value)),
             "prompt" if !is_prompt(&value) => return None,
             _ => {}
         }
         self.extra.push((name, value));
         Some(())
-    }
-
-    /// What is asked for under `name`.
-    pub(super) fn extra(&self, name: &str) -> Option<&str> {
-        self.extra.iter().find(|(extra, _)| extra == name).map(|(_, value)| value.as_str())
     }
 
     /// The login's own URL again, as a path of ours: only what was checked is in it.
@@ -88,6 +102,11 @@ impl LoginQuery {
         }
         format!("{}/login?{}", config.base_path, query.finish())
     }
+}
+
+/// `acr_values` as the list that it is.
+fn list(values: &str) -> Vec<String> {
+    values.split(' ').filter(|value| !value.is_empty()).map(str::to_owned).collect()
 }
 
 /// One value or several of the list; `none` stands alone.

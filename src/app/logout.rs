@@ -6,6 +6,7 @@
 //! two minutes, that goes there: the ID token for `id_token_hint` never comes near a script.
 
 use serde_json::json;
+use subtle::ConstantTimeEq as _;
 
 use super::{
     answer,
@@ -121,13 +122,26 @@ fn to_provider<P: Ports>(
     answer
 }
 
-/// The one-time URL: names the object and carries the key to what it keeps.
+/// The one-time URL: names the object, carries the key to what it keeps, and a tag by which we
+/// know it for ours.
 fn ticket_url<P: Ports>(
     ctx: &Context<'_, P>,
     key: &SessionKey,
     ticket: &LogoutTicketKey,
 ) -> String {
-    format!("{}/logout?ticket={}.{}", ctx.config.base_path, key.name(), ticket.0.expose())
+    let tag = ticket_tag(ctx, key, ticket);
+    let (name, ticket) = (key.name(), ticket.0.expose());
+    format!("{}/logout?ticket={name}.{ticket}.{tag}", ctx.config.base_path)
+}
+
+fn ticket_tag<P: Ports>(
+    ctx: &Context<'_, P>,
+    key: &SessionKey,
+    ticket: &LogoutTicketKey,
+) -> String {
+    let name = key.name();
+    let parts = [name.as_bytes(), ticket.0.expose().as_bytes()];
+    ctx.config.session.keys.keyed_hash("logout url", &parts)
 }
 
 /// The session has ended already; this only brings the browser to the provider.
@@ -140,7 +154,7 @@ async fn redeem<P: Ports>(ctx: &Context<'_, P>, head: &RequestHead<'_>, origin: 
     if !head.is_document_navigation() || !from_us {
         return answer::problem(ctx, ProblemCode::NavigationRefused);
     }
-    let Some((key, ticket)) = parse_ticket(ticket) else {
+    let Some((key, ticket)) = parse_ticket(ctx, ticket) else {
         return answer::error_page(ctx, origin, ProblemCode::LogoutLinkUsed, "ticket_malformed");
     };
     match ctx.ports.ask(&key, Command::RedeemLogout { ticket }).await {
@@ -157,9 +171,15 @@ async fn redeem<P: Ports>(ctx: &Context<'_, P>, head: &RequestHead<'_>, origin: 
     }
 }
 
-fn parse_ticket(ticket: &str) -> Option<(SessionKey, LogoutTicketKey)> {
-    let (key, secret) = ticket.split_once('.')?;
-    base64url::decode_array::<32>(secret)?;
+/// What we never issued names no object: anybody could have objects made otherwise.
+fn parse_ticket<P: Ports>(
+    ctx: &Context<'_, P>,
+    ticket: &str,
+) -> Option<(SessionKey, LogoutTicketKey)> {
+    let (key, ticket) = ticket.split_once('.')?;
+    let (ticket, tag) = ticket.split_once('.')?;
     let key = serde_json::from_value(serde_json::Value::String(key.to_owned())).ok()?;
-    Some((key, LogoutTicketKey(Secret::from(secret))))
+    let ticket = LogoutTicketKey(Secret::from(ticket));
+    let expected = ticket_tag(ctx, &key, &ticket);
+    bool::from(expected.as_bytes().ct_eq(tag.as_bytes())).then_some((key, ticket))
 }

@@ -1,9 +1,10 @@
 //! Use cases over ports: one async function a file.
 //!
-//! The Worker half: [`handle_endpoint`] and [`proxy`]. The object half: [`exchange`], [`refresh`]
+//! The Worker half: [`handle_endpoint`] and [`call`]. The object half: [`exchange`], [`refresh`]
 //! and [`revoke`], the work that a session's machine asks for.
 
 mod answer;
+pub mod call;
 mod callback;
 pub mod context;
 pub mod exchange;
@@ -16,7 +17,6 @@ mod login_query;
 mod logout;
 pub mod metadata;
 pub mod ports;
-pub mod proxy;
 pub mod refresh;
 pub mod revoke;
 mod session;

@@ -65,7 +65,8 @@ async fn try_refresh<P: ObjectPorts>(
 
 /// OpenID Connect Core 12.2. `None` while the keys can't be had: a refresh need not bring an ID
 /// token at all, and to throw the tokens away with it would lose a rotated refresh token, and the
-/// session with it, to an outage of the keys alone.
+/// session with it, to an outage of the keys alone. A key that isn't among the published ones yet
+/// is such an outage; a signature that a known key denies is not.
 async fn verify<P: ObjectPorts>(
     ctx: &ObjectContext<'_, P>,
     work: &RefreshWork,
@@ -107,6 +108,10 @@ async fn verify<P: ObjectPorts>(
             Ok(Some(renewed))
         }
         Err(VerifyError::KeysUnavailable) => Ok(None),
+        Err(VerifyError::IdToken(error @ IdTokenError::UnknownKey)) => {
+            trouble(ctx, ProviderStep::Keys, id_token_kind(error), None);
+            Ok(None)
+        }
         Err(VerifyError::IdToken(error)) => {
             let (session, check) = (ctx.session.clone(), id_token_kind(error));
             ctx.ports.record(Event::IdentityRefused { session, check });

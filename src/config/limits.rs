@@ -73,10 +73,13 @@ fn read_limits(
             format!("at most absolute_hours, which is {}", absolute.as_secs_f64() / HOUR),
         );
     }
+    let idle = idle?;
     Some(SessionConfig {
-        idle: idle?,
+        idle,
         absolute: absolute?,
-        cache: cache?,
+        // Calls that a warm grant serves aren't activity to the object. The limit it keeps may be
+        // half of `idle` early (`touch_step`): a grant must be asked for again well before that.
+        cache: cache?.min(idle / 4),
         revocation_ticket: revocation_ticket?,
         keys: keys?,
     })

@@ -26,7 +26,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::provider::is_max_age;
 pub use self::{
     fault::{ConfigFaults, Fault},
     model::{

@@ -26,7 +26,7 @@ const REQUIRED_FLAGS: [&str; 1] = ["global_fetch_strictly_public"];
 const SESSIONS: &str = "SESSIONS";
 
 /// The Worker's environment, as far as it is configuration. The edge fills it in; natively a test
-/// or `tokenkeep check` does.
+/// does.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     /// `TOKENKEEP`: a table, or a text with the same as JSON.

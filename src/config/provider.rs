@@ -206,9 +206,11 @@ fn read_authorization_params(
         } else if name == "return_to" {
             faults.add(value.key, "a parameter of this name", "no parameter of Tokenkeep's own");
         } else if let Some(text) = value.text("a text", faults) {
-            if name == "max_age" && !is_max_age(text) {
-                // The ID token is held to it: one that can't be read would be held to nothing.
-                value.refuse("seconds, as a text of at most nine digits", faults);
+            // The ID token is held against these two, so they must be what they are sent as.
+            if name == "max_age" && !is_seconds(text) {
+                value.refuse("a number of seconds as a text, such as \"300\"", faults);
+            } else if name == "acr_values" && text.trim().is_empty() {
+                value.refuse("one acr value or several, one space between them", faults);
             }
             params.insert(name.to_owned(), text.to_owned());
         }
@@ -273,8 +275,7 @@ fn read_response_mode(
     mode
 }
 
-/// Whether a text is a `max_age` (OpenID Connect Core §3.1.2.1) of at most some 30 years.
-pub(crate) fn is_max_age(text: &str) -> bool {
+fn is_seconds(text: &str) -> bool {
     (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 

@@ -141,10 +141,11 @@ async function follow(plan, head, request, env, ctx) {
           response = await (lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init));
         } catch {
           enterWorkerHalf(env);
-          return answer(core.upstream_unreachable());
+          plan = core.upstream_unreachable();
+          break;
         }
         enterWorkerHalf(env);
-        plan = core.relay(head, lines[5], headText(response.status, lines[2], response.headers), Date.now());
+        plan = core.relay(head, lines[5], headText(response.status, "", response.headers), Date.now());
         held = { response, journey: lines[5] };
         break;
       }
@@ -171,12 +172,15 @@ async function follow(plan, head, request, env, ctx) {
         if (held !== null) discard(held.response, ctx);
         return answer(lines[1]);
       case "E": {
-        const body = lines[1] === "body" && request.method === "POST" ? await boundedText(request, 16_384) : undefined;
+        const limit = Number(lines[1]);
+        const body = limit > 0 ? await boundedText(request, limit) : undefined;
         enterWorkerHalf(env);
         return answer(await settled(core.endpoint(head, body, (name, text) => ask(env, name, text)), 60_000));
       }
       case "S":
-        return env.ASSETS ? env.ASSETS.fetch(request) : answer(core.not_found());
+        if (env.ASSETS) return env.ASSETS.fetch(request);
+        plan = core.not_found();
+        break;
       default:
         throw new Error("the core gave no plan");
     }
@@ -252,7 +256,8 @@ class CoreObject extends DurableObject {
 
   async command(text) {
     try {
-      return await settled(this.enter().command(text), 60_000);
+      const reply = this.enter().command(text);
+      return typeof reply === "string" ? reply : await settled(reply, 60_000);
     } catch (error) {
       noteTrap(error);
       throw new Error("the session's object failed");
@@ -261,7 +266,7 @@ class CoreObject extends DurableObject {
 
   async alarm() {
     try {
-      await settled(this.enter().alarm(), 60_000);
+      this.enter().alarm();
     } catch (error) {
       noteTrap(error);
       throw new Error("the session's object failed");

@@ -11,11 +11,13 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     rc::Rc,
+    time::Duration,
 };
 
 use futures_channel::oneshot;
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_futures::future_to_promise;
 use worker::worker_sys;
 
 use super::{environment, platform::Platform};
@@ -35,6 +37,9 @@ use crate::{
 
 /// The storage key of the object's one row.
 const ROW: &str = "session";
+
+/// How long an alarm is put off while the configuration is faulty.
+const UNCONFIGURED_RECHECK: Duration = Duration::from_secs(600);
 
 thread_local! {
     /// The object half's statics: values only, shared with no Worker half.
@@ -86,6 +91,8 @@ struct Object {
     machine: RefCell<Option<Machine>>,
     callers: RefCell<BTreeMap<CallerId, oneshot::Sender<String>>>,
     next_caller: Cell<u64>,
+    /// Counts the machines that storage failed under.
+    life: Cell<u64>,
     /// Which session this is, once a command said so; for the log's hash only.
     session: RefCell<Option<SessionKey>>,
 }
@@ -102,35 +109,44 @@ impl SessionObject {
                 machine: RefCell::new(None),
                 callers: RefCell::new(BTreeMap::new()),
                 next_caller: Cell::new(0),
+                life: Cell::new(0),
                 session: RefCell::new(None),
             }),
         }
     }
 
-    /// Answers one command; see [`crate::session::Command`].
-    pub async fn command(&self, text: String) -> Result<String, JsValue> {
+    /// Answers one command, see [`crate::session::Command`]: with the reply's text where it is at
+    /// hand, which is the rule, or with a promise of it where the provider is asked first.
+    pub fn command(&self, text: &str) -> Result<JsValue, JsValue> {
         let object = Rc::clone(&self.object);
         // A command of a later release is not guessed at.
-        let Ok(envelope) = serde_json::from_str::<Envelope>(&text) else {
-            return Ok(reply_text(&Reply::Unsupported));
+        let Ok(envelope) = serde_json::from_str::<Envelope>(text) else {
+            return Ok(reply_text(&Reply::Unsupported).into());
         };
         let Some(objects) = OBJECTS.with(|half| half.borrow().clone()) else {
-            return Ok(reply_text(&Reply::Broken));
+            return Ok(reply_text(&Reply::Broken).into());
         };
         *object.session.borrow_mut() = Some(envelope.session_key.clone());
         let caller = CallerId(object.next_caller.get());
         object.next_caller.set(caller.0.wrapping_add(1));
-        let (sender, receiver) = oneshot::channel();
+        let (sender, mut receiver) = oneshot::channel();
         object.callers.borrow_mut().insert(caller, sender);
         object.feed(&objects, Input::Command { caller, envelope })?;
-        receiver.await.map_err(|_| JsValue::from_str("no reply"))
+        if let Ok(Some(reply)) = receiver.try_recv() {
+            return Ok(reply.into());
+        }
+        Ok(future_to_promise(async move {
+            receiver.await.map(JsValue::from).map_err(|_| JsValue::from_str("no reply"))
+        })
+        .into())
     }
 
     /// The alarm: whatever is due.
-    pub async fn alarm(&self) -> Result<(), JsValue> {
+    pub fn alarm(&self) -> Result<(), JsValue> {
         let Some(objects) = OBJECTS.with(|half| half.borrow().clone()) else {
-            // Rejected, so that the platform tries again later: the configuration may be mended.
-            return Err(JsValue::from_str("not configured"));
+            // Put off, since the configuration may be mended. The platform gives an alarm that fails
+            // up after six tries, minutes later, and the row would stay for ever.
+            return self.object.set_alarm(Platform.now().after(UNCONFIGURED_RECHECK));
         };
         Rc::clone(&self.object).feed(&objects, Input::Alarm)
     }
@@ -145,6 +161,7 @@ impl Object {
         });
         if done.is_err() {
             *self.machine.borrow_mut() = None;
+            self.life.set(self.life.get().wrapping_add(1));
             self.callers.borrow_mut().clear();
         }
         done
@@ -165,9 +182,7 @@ impl Object {
         match effect {
             Effect::Put(row) => self.kv()?.put(ROW, &Uint8Array::from(row.as_slice())),
             Effect::DeleteAll => storage.as_raw().delete_all().map(drop),
-            Effect::SetAlarm(Some(at)) => {
-                storage.as_raw().set_alarm(date(at), js_sys::Object::new()).map(drop)
-            }
+            Effect::SetAlarm(Some(at)) => self.set_alarm(at),
             Effect::SetAlarm(None) => {
                 storage.as_raw().delete_alarm(js_sys::Object::new()).map(drop)
             }
@@ -189,10 +204,13 @@ impl Object {
         }
     }
 
-    /// Talks to the provider, whether or not anyone still waits for it.
+    /// Talks to the provider, whether or not anyone still waits for it. What a machine asked for
+    /// that is gone meanwhile is lost with it: to the next one it would be the result of whatever
+    /// it has under way itself, a token for one API in the place of another's.
     fn start(self: &Rc<Self>, objects: &Rc<Objects>, work: Work) {
         let object = Rc::clone(self);
         let objects = Rc::clone(objects);
+        let life = self.life.get();
         self.state.wait_until(async move {
             let session =
                 object.session.borrow().as_ref().map_or_else(String::new, |key| {
@@ -214,9 +232,16 @@ impl Object {
                     Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token).await)
                 }
             };
-            // What failed is stored nowhere; whoever waited is told by a dropped sender.
-            let _failed = object.feed(&objects, input);
+            if object.life.get() == life {
+                // What failed is stored nowhere; whoever waited is told by a dropped sender.
+                let _failed = object.feed(&objects, input);
+            }
         });
+    }
+
+    fn set_alarm(&self, at: Timestamp) -> Result<(), JsValue> {
+        let storage = self.state.storage();
+        storage.as_raw().set_alarm(date(at), js_sys::Object::new()).map(drop)
     }
 
     fn kv(&self) -> Result<SyncKv, JsValue> {

@@ -2,12 +2,13 @@
 //! stub if the object restarted under the call.
 
 use js_sys::{Function, Promise};
+use serde::Serialize;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     app::ports::{SessionStore, StoreError},
-    session::{Command, Envelope, PROTOCOL, Reply, SessionKey},
+    session::{Command, PROTOCOL, Reply, SessionKey},
 };
 
 /// Asks through the entry's `ask(name, text)`.
@@ -32,7 +33,7 @@ impl DurableStore {
 
 impl SessionStore for DurableStore {
     async fn ask(&self, key: &SessionKey, command: Command) -> Result<Reply, StoreError> {
-        let text = command_text(key, command)?;
+        let text = command_text(key, &command)?;
         match self.deliver(key, &text).await {
             Ok(Some(reply)) => parse_reply(&reply),
             Ok(None) | Err(_) => Err(StoreError),
@@ -41,9 +42,15 @@ impl SessionStore for DurableStore {
 }
 
 /// A command as it goes to the object.
-pub(super) fn command_text(key: &SessionKey, command: Command) -> Result<String, StoreError> {
-    let envelope = Envelope { protocol: PROTOCOL, session_key: key.clone(), command };
-    serde_json::to_string(&envelope).map_err(|_| StoreError)
+pub(super) fn command_text(key: &SessionKey, command: &Command) -> Result<String, StoreError> {
+    #[derive(Serialize)]
+    struct Borrowed<'a> {
+        protocol: u32,
+        session_key: &'a SessionKey,
+        command: &'a Command,
+    }
+    serde_json::to_string(&Borrowed { protocol: PROTOCOL, session_key: key, command })
+        .map_err(|_| StoreError)
 }
 
 /// The object's reply; one that this release can't read is a store that didn't answer.

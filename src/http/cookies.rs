@@ -64,36 +64,27 @@ pub fn transaction<'a>(
     state: &str,
 ) -> Option<TransactionCookie<'a>> {
     let hash = state_hash(state);
-    let mut found = transactions(cookie, origin)
-        .into_iter()
-        .filter(|transaction| transaction.name.ends_with(&hash));
+    let cookie = cookie?;
+    let prefix = transaction_prefix(origin);
+    let mut found =
+        transaction_names(cookie, &prefix).filter(|(_, name)| name.ends_with(hash.as_str()));
     match (found.next(), found.next()) {
-        (Some(one), None) => Some(one),
+        (Some((issued, name)), None) => {
+            Some(TransactionCookie { name, issued, value: unique(cookie, name)? })
+        }
         _ => None,
     }
 }
 
-/// All logins under way, oldest first.
-pub fn transactions<'a>(cookie: Option<&'a str>, origin: &Origin) -> Vec<TransactionCookie<'a>> {
-    let Some(cookie) = cookie else { return Vec::new() };
-    let prefix = format!("{}-login-", session_name(origin));
-    let mut found: Vec<_> = pairs(cookie)
-        .filter_map(|(name, _)| {
-            let (issued, hash) = name.strip_prefix(prefix.as_str())?.split_once('-')?;
-            base64url::decode_array::<HASH_BYTES>(hash)?;
-            let issued = Timestamp::from_secs(issued.parse().ok()?);
-            Some(TransactionCookie { name, issued, value: unique(cookie, name)? })
-        })
-        .collect();
-    found.sort_by_key(|transaction| transaction.issued);
-    found
-}
-
-/// The names to delete so that one more login stays within [`MAX_TRANSACTIONS`].
+/// The names to delete, oldest first, so that one more login stays within [`MAX_TRANSACTIONS`].
 pub fn surplus_transactions<'a>(cookie: Option<&'a str>, origin: &Origin) -> Vec<&'a str> {
-    let found = transactions(cookie, origin);
+    let prefix = transaction_prefix(origin);
+    let mut found: Vec<_> =
+        cookie.into_iter().flat_map(|cookie| transaction_names(cookie, &prefix)).collect();
+    found.sort_unstable();
+    found.dedup();
     let surplus = (found.len() + 1).saturating_sub(MAX_TRANSACTIONS);
-    found.into_iter().take(surplus).map(|transaction| transaction.name).collect()
+    found.into_iter().take(surplus).map(|(_, name)| name).collect()
 }
 
 /// How many logins this browser began within [`ATTEMPTS_WINDOW`], by its own word.
@@ -215,6 +206,24 @@ fn pairs(cookie: &str) -> impl Iterator<Item = (&str, &str)> {
         let (name, value) = piece.trim_matches([' ', '\t']).split_once('=')?;
         Some((name, value))
     })
+}
+
+/// When each login under way was issued, and its cookie's name, in the order of the header. One
+/// pass and no look at the values: a header of 100 KB can hold thousands of such names, and
+/// anybody may send it.
+fn transaction_names<'a>(
+    cookie: &'a str,
+    prefix: &str,
+) -> impl Iterator<Item = (Timestamp, &'a str)> {
+    pairs(cookie).filter_map(move |(name, _)| {
+        let (issued, hash) = name.strip_prefix(prefix)?.split_once('-')?;
+        base64url::decode_array::<HASH_BYTES>(hash)?;
+        Some((Timestamp::from_secs(issued.parse().ok()?), name))
+    })
+}
+
+fn transaction_prefix(origin: &Origin) -> String {
+    with_suffix(origin, "login-")
 }
 
 /// The value of the one cookie of this name.

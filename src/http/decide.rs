@@ -25,7 +25,6 @@ use super::{
 };
 use crate::{
     config::{Config, Navigation, Origin, Route, SessionRequirement, Upstream},
-    secret::Secret,
     session::{GrantedToken, Reply, SessionId, TokenKey, Unavailable},
     time::Timestamp,
 };
@@ -78,7 +77,6 @@ pub struct Attached {
     pub epoch: u64,
     issued_at: Timestamp,
     expires_at: Option<Timestamp>,
-    renewed: bool,
     #[expect(dead_code, reason = "held as the proof that the call may act with the session")]
     csrf: CsrfVerified,
 }
@@ -197,12 +195,12 @@ impl<'c, 'h> Call<'c, 'h> {
     fn with_session(self, visit: Visit) -> Decision<'c, 'h> {
         let Self { config, origin, route, head } = self;
         let is_required = route.session == SessionRequirement::Required;
-        let csrf = match csrf::check(head, origin, config.csrf) {
-            Ok(verified) => Some(verified),
-            Err(_) if !is_required => return self.forward(None),
+        let csrf = match (csrf::check(head, origin, config.csrf), visit) {
+            (Ok(verified), Visit::Call) => Some(verified),
+            _ if !is_required => return self.forward(None),
             // The session is tested, but its token stays here: nothing acts in its name.
-            Err(_) if visit == Visit::Page => None,
-            Err(fault) => return Decision::Answer(problem(fault.code())),
+            (_, Visit::Page) => None,
+            (Err(fault), Visit::Call) => return Decision::Answer(problem(fault.code())),
         };
         let value = cookies::session(head.known.cookie, origin);
         let Some(session_id) = value.and_then(|value| config.session.keys.open_cookie(value))
@@ -260,7 +258,6 @@ impl<'c, 'h> Call<'c, 'h> {
                 epoch: token.epoch,
                 issued_at: token.issued_at,
                 expires_at: token.expires_at,
-                renewed: false,
                 csrf,
             }),
         })
@@ -298,6 +295,11 @@ impl<'c, 'h> Ask<'c, 'h> {
         Decision::Answer(problem(code))
     }
 
+    /// Finishes the decision as it was finished for a call that went on without a token.
+    pub fn bare(self) -> Decision<'c, 'h> {
+        self.call.forward(None)
+    }
+
     fn with_token(self, token: &GrantedToken) -> Decision<'c, 'h> {
         self.call.forward(self.csrf.map(|csrf| (token, csrf)))
     }
@@ -327,28 +329,14 @@ impl Grant {
 }
 
 impl Forward<'_, '_> {
-    /// What to do about the API's 401. Refreshed only where the call can be sent again, for a
-    /// token that isn't young, and once a call.
+    /// What to do about the API's 401. Refreshed only where the call can be sent again, and for a
+    /// token that isn't young. (Once a call: that is the caller's to count.)
     pub fn after_401(&self, now: Timestamp) -> After401 {
         let Some(attached) = &self.attached else { return After401::PassThrough };
-        if self.replay == Replay::Never || attached.renewed || attached.is_young(now) {
+        if self.replay == Replay::Never || attached.is_young(now) {
             return After401::PassThrough;
         }
         After401::Refresh { epoch: attached.epoch }
-    }
-
-    /// Takes another token for a second try: the `Authorization` to send, or `None` if this is
-    /// the token that was refused, or a second try was made already.
-    pub fn renew(&mut self, token: &GrantedToken) -> Option<Secret<String>> {
-        let attached = self.attached.as_mut()?;
-        if attached.renewed || token.epoch == attached.epoch {
-            return None;
-        }
-        attached.renewed = true;
-        attached.epoch = token.epoch;
-        attached.issued_at = token.issued_at;
-        attached.expires_at = token.expires_at;
-        Some(request_headers::bearer(&token.access_token))
     }
 }
 

@@ -21,6 +21,6 @@ pub mod response_headers;
 pub mod return_to;
 pub mod route;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use method::Method;

@@ -21,14 +21,14 @@ impl Visit {
         let Some(dest) = self::dest(head) else { return Ok(Self::Call) };
         let from_us = head.known.sec_fetch_site == Some("same-origin");
         let is_page = matches!(dest, "document" | "iframe" | "frame" | "fencedframe");
+        let is_safe = matches!(head.method, Method::Get | Method::Head);
+        // Our page that navigates again (`page::reload`) sends no `Referer`: what another site
+        // began stays that site's, though it says `same-origin` by now.
+        let from_the_app = from_us && head.header("referer").is_some();
         match navigation {
             Navigation::Refuse => refused,
+            Navigation::Page if dest == "document" && is_safe && !from_the_app => Ok(Self::Page),
             Navigation::Download | Navigation::Page if from_us && is_page => Ok(Self::Call),
-            Navigation::Page
-                if dest == "document" && matches!(head.method, Method::Get | Method::Head) =>
-            {
-                Ok(Self::Page)
-            }
             Navigation::Download | Navigation::Page => refused,
         }
     }

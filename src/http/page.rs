@@ -56,7 +56,8 @@ pub fn button(origin: &Origin, href: &str) -> Answer {
 
 /// The page that navigates to `href` again, once: a navigation that another site began doesn't
 /// bring a `Strict` cookie, the one from this page does. The caller marks it with
-/// [`super::cookies::set_reloaded`].
+/// [`super::cookies::set_reloaded`]. That this page sends no `Referer` tells its navigation from
+/// the app's own: no token goes along with it.
 pub fn reload(origin: &Origin, href: &str) -> Answer {
     let refresh = format!("<meta http-equiv=\"refresh\" content=\"0;url={}\">", Escaped(href));
     let links = [("Continue", href)];

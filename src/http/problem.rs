@@ -87,7 +87,7 @@ problems! {
     // The deployment.
     ConfigInvalid = 503 "config_invalid" Operator "The configuration is not valid"
         "This application is not set up correctly, so nothing is served."
-        "The operator: the Worker's log lists every wrong key with what would be right; `tokenkeep check` does so offline.";
+        "The operator: the Worker's log lists every wrong key with what would be right.";
     OriginUnknown = 421 "origin_unknown" Operator "This host is not served here"
         "The address that was called is not one of the configured origins."
         "The operator: add the exact origin (scheme, host, port) to `origin`, or stop routing that host to the Worker.";
@@ -142,7 +142,7 @@ problems! {
         "Nobody, if it was an attack; else the app: call from the application's own origin, not from a sandboxed frame or a file.";
     CsrfHeaderMissing = 403 "csrf_header_missing" Browser "The header X-Tokenkeep is missing"
         "This call needs the header X-Tokenkeep with the value 1."
-        "The app: send `X-Tokenkeep: 1` with every call; the client module does.";
+        "The app: send `X-Tokenkeep: 1` with every call.";
     NavigationRefused = 403 "navigation_refused" Browser "An API's answer is not a page"
         "This address is for calls by the application, not for opening it in a window, a frame or as a service worker."
         "The app: call it with fetch; or the operator: set the route's `navigation` to `download` or `page`.";
@@ -170,9 +170,6 @@ problems! {
     UpstreamUnreachable = 502 "upstream_unreachable" Api "The API can't be reached"
         "The connection to the API failed."
         "Whoever runs the API; or the operator: check the route's `upstream`.";
-    UpstreamTimeout = 504 "upstream_timeout" Api "The API did not answer in time"
-        "The API took longer than the route allows."
-        "Whoever runs the API; or the operator: raise the route's time limit.";
     UpstreamRedirectRefused = 502 "upstream_redirect_refused" Api "The API redirected to where it can't be followed"
         "The API's redirect points at an address of its own that no route leads to."
         "The operator: widen the route or correct the API's redirect (often http/https, a trailing slash or a login page).";

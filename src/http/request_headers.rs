@@ -8,6 +8,9 @@
 //! `Origin` and `Referer` stay here too: the API is called by us, server to server, and a check
 //! of the browser's origin has been made. An API that sees none can't be led to treat the call
 //! as a cross-origin one of its own.
+//!
+//! `Early-Data` goes on (RFC 8470 §5.1: an intermediary must not remove it): a call without a token
+//! may come as early data, and then it is the API's to say 425.
 
 use std::borrow::Cow;
 
@@ -27,7 +30,6 @@ const DROPPED: &[&str] = &[
     "cookie",
     "cookie2",
     "dpop",
-    "early-data",
     "expect",
     "fastly-client-ip",
     "forwarded",
@@ -36,8 +38,8 @@ const DROPPED: &[&str] = &[
     "id-token",
     "keep-alive",
     "origin",
+    "proxy",
     "referer",
-    "remote-user",
     "te",
     "trailer",
     "transfer-encoding",
@@ -53,6 +55,7 @@ const DROPPED: &[&str] = &[
     "x-client-verify",
     "x-cluster-client-ip",
     "x-email",
+    "x-forwarded",
     "x-groups",
     "x-host",
     "x-http-method",
@@ -73,6 +76,7 @@ const DROPPED: &[&str] = &[
     "x-remote-user",
     "x-rewrite-url",
     "x-roles",
+    "x-sendfile-type",
     "x-session",
     "x-tenant",
     "x-tokenkeep",
@@ -84,13 +88,20 @@ const DROPPED_PREFIXES: &[&str] = &[
     "cf-",
     "oidc-",
     "proxy-",
+    "remote-",
     "sec-fetch-",
     "sec-websocket-",
     "ssl-",
+    "tailscale-user-",
+    "teleport-",
     "tokenkeep-",
+    "x-accel-",
     "x-auth-",
     "x-authenticated-",
+    "x-authentik-",
     "x-client-cert",
+    "x-consumer-",
+    "x-credential-",
     "x-envoy-",
     "x-forwarded-",
     "x-goog-authenticated-",

@@ -111,6 +111,8 @@ impl LogoutTicket {
 /// What is to be revoked where.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct RevocationContents {
+    /// Whose endpoint it is: nobody else's credentials go there.
+    pub(super) issuer: String,
     pub(super) endpoint: String,
     #[serde(with = "in_the_clear")]
     pub(super) refresh_token: Secret<String>,

@@ -25,6 +25,18 @@ fn a_session_ends_at_its_idle_limit_and_not_before() {
     assert!(world.audit.borrow().iter().any(|line| line.contains("\"reason\":\"idle\"")));
 }
 
+// Calls that a warm grant serves touch nothing: it must not stay warm over the idle limit.
+#[test]
+fn a_session_in_use_does_not_end_because_its_calls_were_served_warm() {
+    let world = World::with(json!({ "session": { "idle_minutes": 1, "cache_seconds": 60 } }));
+    let browser = world.browser();
+    browser.logs_in();
+    for _ in 0..20 {
+        assert!(browser.token().is_some());
+        world.passes_with_alarms(world.config().session.cache);
+    }
+}
+
 #[test]
 fn looking_without_touching_does_not_keep_a_session_alive() {
     let world = World::new();

@@ -101,6 +101,29 @@ fn invented_logout_urls_lead_nowhere() {
     assert_eq!(browser.navigate(&url).status, 303);
 }
 
+// What we never issued is refused before an object is asked: anybody could make objects otherwise.
+#[test]
+fn an_invented_logout_url_asks_no_object() {
+    let world = World::new();
+    let browser = world.browser();
+    browser.logs_in();
+    let url =
+        browser.fetch("POST", "/auth/logout").json()["logout_url"].as_str().unwrap().to_owned();
+    let (start, tag) = url.rsplit_once('.').unwrap();
+    let asked = world.objects.asked.get();
+    for invented in [
+        format!("/auth/logout?ticket={0}.{0}", "A".repeat(43)),
+        format!("/auth/logout?ticket={0}.{0}.{0}", "A".repeat(43)),
+        format!("/auth/logout?ticket={0}.{0}.{tag}", "A".repeat(43)),
+        format!("{start}.{}", "A".repeat(43)),
+        start.to_owned(),
+    ] {
+        assert_eq!(browser.navigate(&invented).code(), "logout_link_used", "{invented}");
+    }
+    assert_eq!(world.objects.asked.get(), asked);
+    assert_eq!(browser.navigate(&url).status, 303);
+}
+
 // A GET must log nobody out; logout CSRF.
 #[test]
 fn a_logout_that_is_not_ours_touches_nothing() {

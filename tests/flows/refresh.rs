@@ -242,6 +242,25 @@ fn an_outage_of_the_keys_alone_costs_no_rotated_refresh_token() {
     assert_eq!(world.provider.calls(Endpoint::Refresh), 3);
 }
 
+// A key set that lags behind the signer (a CDN before the jwks_uri) is an outage of the keys too.
+#[test]
+fn a_key_that_is_not_published_yet_costs_no_rotated_refresh_token() {
+    let world = World::new();
+    let browser = world.browser();
+    browser.logs_in();
+    world.provider.keys_lag.set(true);
+    world.provider.rotates_its_key("k2");
+    *world.provider.edit_id_token.borrow_mut() =
+        Some(Box::new(|claims| claims["name"] = json!("Nobody has checked")));
+    for _ in 0..3 {
+        world.passes(301 * SECOND);
+        assert!(browser.token().is_some());
+    }
+    assert_eq!(world.provider.calls(Endpoint::Refresh), 3);
+    let session = browser.fetch("GET", "/auth/session").json();
+    assert_eq!(session["user"]["name"], "Alice Example");
+}
+
 #[test]
 fn a_token_of_unknown_lifetime_is_refreshed_at_the_apis_first_401() {
     let world = World::new();
@@ -265,4 +284,18 @@ fn a_refresh_takes_the_rows_that_it_needs() {
     assert!(browser.token().is_some());
     // `sending` before it leaves, the result before anyone sees it.
     assert!(world.objects.puts() - before <= 2, "{}", world.objects.puts() - before);
+}
+
+#[test]
+fn the_logins_token_does_not_stand_in_for_one_of_fewer_scopes() {
+    let world = World::with(json!({ "routes": [{
+        "path": "/api/*",
+        "upstream": { "url": "https://api.example.com" },
+        "scope": "orders.read",
+    }] }));
+    let browser = world.browser();
+    browser.logs_in();
+    assert!(browser.token().is_some());
+    // The code's exchange can't ask for fewer scopes than the authorization request did.
+    assert_eq!(world.provider.calls(Endpoint::Refresh), 1);
 }

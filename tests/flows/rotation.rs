@@ -56,6 +56,23 @@ fn the_providers_new_key_is_found_at_once() {
 }
 
 #[test]
+fn the_providers_new_key_is_found_by_all_who_log_in_at_once() {
+    let world = World::new();
+    world.browser().logs_in();
+    world.provider.rotates_its_key("k2");
+    let (one, two) = (world.browser(), world.browser());
+    let (first, second) = (one.authorizes("/auth/login"), two.authorizes("/auth/login"));
+    let (first, second) = (callback(&first), callback(&second));
+    let (first, second) = world.run(async {
+        futures::join!(
+            one.sending("GET", &first, FROM_PROVIDER, None),
+            two.sending("GET", &second, FROM_PROVIDER, None),
+        )
+    });
+    assert_eq!((first.status, second.status), (303, 303), "{first:?} {second:?}");
+}
+
+#[test]
 fn a_key_that_is_nowhere_is_searched_for_once_in_half_a_minute() {
     let world = World::new();
     world.browser().logs_in();

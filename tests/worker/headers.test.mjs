@@ -259,11 +259,14 @@ test("a page route shows a document from another site without a token, once thro
   assert.doesNotMatch(first.text, /<script/i);
   const cookie = world.headersOf(browser).Cookie;
   const before = upstream.seen.length;
-  const within = await world.raw({ path: "/pages/doc", headers: { ...headers, "Sec-Fetch-Site": "same-origin", Cookie: cookie } });
+  const within = await world.raw({ path: "/pages/doc", headers: { ...headers, "Sec-Fetch-Site": "same-origin", Referer: `${world.origin}/`, Cookie: cookie } });
   assert.equal(within.text, "<p>doc");
   assert.equal(upstream.values(upstream.seen[before], "authorization").length, 1);
+  const again = await world.raw({ path: "/pages/doc", headers: { ...headers, "Sec-Fetch-Site": "same-origin", Cookie: cookie } });
+  assert.equal(again.text, "<p>doc", "what our own page sends again is shown");
+  assert.deepEqual(upstream.values(upstream.seen[before + 1], "authorization"), [], "but with no token");
   const foreign = await world.raw({ path: "/pages/doc", headers: { ...headers, Cookie: cookie } });
-  const seen = upstream.seen.slice(before + 1);
+  const seen = upstream.seen.slice(before + 2);
   assert.ok(seen.every((record) => upstream.values(record, "authorization").length === 0), `${foreign.status}: no token for a navigation from another site`);
 });
 

@@ -34,12 +34,11 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("a login at a provider with a private CA, a path and a trailing slash in its issuer", async (t) => {
+test("a login at a provider with a private CA, a path and a trailing slash in its issuer", async () => {
   const discovered = () => world.provider.control.log.filter((entry) => entry.endpoint === "discovery");
   const browser = await world.loggedIn();
   assert.equal((await world.call(browser)).status, 200);
   assert.ok(discovered().length >= 1, "the discovery URL has no doubled slash");
-  t.diagnostic(`${discovered().length} discovery request(s)`);
 });
 
 test("a provider whose CA nobody named isn't trusted: no login, and no session", async () => {

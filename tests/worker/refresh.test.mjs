@@ -4,13 +4,16 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 
 import { until } from "./support/wait.mjs";
-import { assertProblem, startWorld } from "./support/world.mjs";
+import { apiRoute, assertProblem, startWorld } from "./support/world.mjs";
 
 const TTL = 120;
 
 let world;
 before(async () => {
-  world = await startWorld({ provider: { accessTokenTtl: TTL } });
+  world = await startWorld({
+    provider: { accessTokenTtl: TTL },
+    routes: ({ api }) => [apiRoute(api), apiRoute(api, { path: "/again/*", retry_after_401: true })],
+  });
 });
 after(() => world?.stop());
 afterEach(async () => {
@@ -218,6 +221,21 @@ test("a 401 for a young token goes through as it is", async () => {
   assert.equal((await world.call(browser)).status, 401);
   assert.equal(refreshes(), before);
   assert.equal((await world.call(browser)).status, 200);
+});
+
+test("a call with a body is sent again after the API's 401 only where the route says so, whole, and only if it is short", async () => {
+  for (const [method, path, size, times] of [["PUT", "/api/elsewhere", 10, 1], ["PUT", "/again/elsewhere", 50_000, 2], ["POST", "/again/elsewhere", 50_000, 2], ["PUT", "/again/elsewhere", 70_000, 1]]) {
+    const browser = await world.loggedIn();
+    await world.worker.clock({ seconds: TTL / 2 });
+    world.api.control.refuse(1);
+    const seen = world.api.control.log.length;
+    const answer = await world.call(browser, path, { method, body: "x".repeat(size), headers: { "Content-Type": "text/plain" } });
+    assert.equal(answer.status, times === 2 ? 404 : 401, `${method} ${path}, ${size} bytes: the API's own answer`);
+    const sent = world.api.control.log.slice(seen);
+    assert.equal(sent.length, times);
+    for (const entry of sent) assert.equal(entry.headers["content-length"], String(size));
+    await world.worker.clock({});
+  }
 });
 
 test("a POST is not sent twice after the API's 401", async () => {

@@ -69,3 +69,16 @@ test("UserInfo that can't be had ends the login on a page, with no session", asy
     assert.equal(browser.sessionCookie(world.origin), undefined);
   }
 });
+
+// A token that is bound to an API's resource is refused at UserInfo: each gets a token of its own.
+test("UserInfo and an API with a resource of its own both get a token that they take", async () => {
+  const other = await startWorld({ provider: { claimsInIdToken: false }, providerSettings: { userinfo: true } });
+  try {
+    const browser = await other.loggedIn();
+    assert.equal((await other.session(browser)).user.name, ALICE.name);
+    assert.equal((await other.call(browser)).status, 200);
+    assert.equal(other.provider.control.count("userinfo"), 1);
+  } finally {
+    await other.stop();
+  }
+});

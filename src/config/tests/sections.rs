@@ -70,8 +70,12 @@ fn each_rule_of_the_top_level_and_the_sections_holds() {
             "provider.authorization_params.max_age",
         ),
         (
-            json!({ "provider": { "authorization_params": { "max_age": "5 minutes" } } }),
+            json!({ "provider": { "authorization_params": { "max_age": "1h" } } }),
             "provider.authorization_params.max_age",
+        ),
+        (
+            json!({ "provider": { "authorization_params": { "acr_values": " " } } }),
+            "provider.authorization_params.acr_values",
         ),
         (
             json!({ "provider": { "authorization_params": { "a&state": "x" } } }),
@@ -109,8 +113,6 @@ fn each_rule_of_the_top_level_and_the_sections_holds() {
             "provider.rotates_refresh_tokens",
         ),
         (json!({ "session": [] }), "session"),
-        // RFC 10017 §6.1.3.2: no cookie of ours has a Domain.
-        (json!({ "session": { "cookie_domain": "example.com" } }), "session.cookie_domain"),
         (json!({ "session": { "store": "kv" } }), "session.store"),
         (json!({ "session": { "store": "memory" } }), "session.store"),
         (json!({ "session": { "store": true } }), "session.store"),

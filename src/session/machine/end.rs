@@ -50,12 +50,21 @@ impl Revocation {
     /// One that is tried once.
     pub(super) const fn once(
         session: SessionKey,
-        endpoint: String,
-        refresh_token: Secret<String>,
+        contents: RevocationContents,
         since: Timestamp,
     ) -> Self {
-        let contents = RevocationContents { endpoint, refresh_token };
         Self { session, contents, since, retry: Retry::Never }
+    }
+
+    /// One at a session's end: at a logout a failure leaves a ticket.
+    pub(super) fn at_end(
+        reason: EndReason,
+        session: SessionKey,
+        contents: RevocationContents,
+        since: Timestamp,
+    ) -> Self {
+        let retry = if reason == EndReason::Logout { Retry::Ticket } else { Retry::Never };
+        Self { session, contents, since, retry }
     }
 }
 
@@ -105,12 +114,12 @@ impl Machine {
         turn.dirty = true;
         let (open, contents) = (session.open, session.contents);
         let endpoint = contents.endpoints.revocation.filter(|_| revokes(reason));
-        self.dismiss_waiters(&open.session, endpoint.as_ref(), turn);
+        self.dismiss_waiters(reason, &open.session, endpoint.as_ref(), turn);
         if let (Some(endpoint), Some(refresh_token)) = (endpoint, contents.refresh_token) {
-            let retry = if reason == EndReason::Logout { Retry::Ticket } else { Retry::Never };
-            let contents = RevocationContents { endpoint, refresh_token };
+            let issuer = contents.identity.issuer;
+            let contents = RevocationContents { issuer, endpoint, refresh_token };
             let session = open.session.clone();
-            self.revocations.push_back(Revocation { session, contents, since: turn.now, retry });
+            self.revocations.push_back(Revocation::at_end(reason, session, contents, turn.now));
         }
         let mut reply = EndedReply {
             ended: true,
@@ -147,6 +156,7 @@ impl Machine {
 
     fn dismiss_waiters(
         &mut self,
+        reason: EndReason,
         session: &SessionKey,
         endpoint: Option<&String>,
         turn: &mut Turn<'_>,
@@ -158,6 +168,7 @@ impl Machine {
             flight.orphaned = Some(endpoint.map_or(Orphan::Drop, |endpoint| Orphan::Revoke {
                 session: session.clone(),
                 endpoint: endpoint.clone(),
+                reason,
             }));
         }
         for waiter in std::mem::take(&mut self.queue).into_iter().flat_map(|(_, waiters)| waiters) {
@@ -303,7 +314,7 @@ impl Machine {
     /// A tombstone's due times.
     fn sweep(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now;
-        let keys = self.config.session.keys.clone();
+        let (keys, provider) = (self.config.session.keys.clone(), &self.config.provider.issuer);
         let State::Ended(tombstone) = &mut self.state else { return };
         let before = tombstone.clone();
         tombstone.logout.take_if(|logout| now >= logout.until);
@@ -314,8 +325,10 @@ impl Machine {
             if ticket.next > now {
                 return true;
             }
-            // A key that left the ring: nobody can open it any more.
-            let Some(contents) = ticket.open(&keys, &session) else { return false };
+            // A key that left the ring: nobody can open it any more. A provider that was replaced:
+            // it is not sent the new one's credentials.
+            let contents = ticket.open(&keys, &session).filter(|c| c.issuer == *provider);
+            let Some(contents) = contents else { return false };
             // Not written: a restart rings the alarm that is set from it.
             ticket.next = now.after(retry_pause(ticket.since, now));
             let retry = Retry::From(ticket.clone());

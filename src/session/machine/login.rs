@@ -12,6 +12,7 @@ use super::{
         lifetime::{Deadlines, HeldToken},
         protocol::{Login, LoginFailure, Reply},
         record::{Contents, Endpoints, FailedLogin, IndexNames, Marker, OpenPart, Tombstone},
+        ticket::RevocationContents,
     },
     CallerId, Machine, NewSession, Session, State, Turn, Work,
     end::Revocation,
@@ -42,6 +43,13 @@ impl Machine {
             &[login.transaction.state.expose().as_bytes(), login.code.expose().as_bytes()],
         );
         let is_expired = login.transaction.is_expired(turn.now);
+        if ![&login.transaction.issuer, &login.metadata.issuer]
+            .into_iter()
+            .all(|issuer| self.is_own_provider(issuer))
+        {
+            // A Worker half of another configuration, while a deployment is on its way.
+            return turn.reply(caller, Reply::Unsupported);
+        }
         let reply = match &self.state {
             State::Empty if is_expired => Reply::LoginFailed(LoginFailure::Expired),
             State::Empty if self.login.is_some() => already_used(),
@@ -222,7 +230,9 @@ impl Machine {
         let refresh_token = new.and_then(|new| new.response.refresh_token);
         if let (Some(token), Some(endpoint)) = (refresh_token, flight.endpoints.revocation) {
             let session = flight.session_id.key();
-            self.revocations.push_back(Revocation::once(session, endpoint, token, now));
+            let contents =
+                RevocationContents { issuer: flight.issuer, endpoint, refresh_token: token };
+            self.revocations.push_back(Revocation::once(session, contents, now));
         }
     }
 

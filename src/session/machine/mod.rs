@@ -212,10 +212,14 @@ impl Machine {
         }))
     }
 
-    /// The session, if this id opens it. Opens it once and keeps it open.
+    /// The session, if this id opens it. Opens it once and keeps it open. One of a provider that
+    /// isn't configured any more is none: its endpoints would be sent the new one's credentials.
     fn open(&mut self, id: &SessionId) -> Option<&mut Session> {
         if let State::Closed(closed) = &self.state {
             let contents = closed.open(&self.config.session.keys, id)?;
+            if !self.is_own_provider(&contents.identity.issuer) {
+                return None;
+            }
             let open = closed.open.clone();
             self.state = State::Open(Box::new(Session { id: id.clone(), open, contents }));
         }
@@ -311,6 +315,11 @@ impl Machine {
         for waiter in login.into_iter().chain(refresh).chain(queued).flatten() {
             turn.reply(waiter, Reply::Broken);
         }
+    }
+
+    /// Whether our credentials are for this provider.
+    fn is_own_provider(&self, issuer: &str) -> bool {
+        self.config.provider.issuer == issuer
     }
 
     const fn keys(&self) -> &KeyRing {

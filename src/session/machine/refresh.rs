@@ -20,6 +20,7 @@ use super::{
         lifetime::{self, HeldToken, SessionStatus},
         protocol::{GrantedToken, Reply, Unavailable},
         record::IndexNames,
+        ticket::RevocationContents,
     },
     CallerId, Machine, RefreshOutcome, RefreshWork, Refreshed, Session, State, Turn, Work,
     end::Revocation,
@@ -51,8 +52,8 @@ pub(super) struct RefreshFlight {
 pub(super) enum Orphan {
     /// It is dropped: it shares its grant with a session that lives.
     Drop,
-    /// It is revoked there.
-    Revoke { session: SessionKey, endpoint: String },
+    /// It is revoked there, like the one that the session had.
+    Revoke { session: SessionKey, endpoint: String, reason: EndReason },
 }
 
 /// What keeps refreshes back for a while.
@@ -289,10 +290,12 @@ impl Machine {
 
     fn disown_refresh(&mut self, flight: RefreshFlight, outcome: RefreshOutcome, now: Timestamp) {
         let RefreshOutcome::Refreshed(new) = outcome else { return };
-        if let (Some(token), Some(Orphan::Revoke { session, endpoint })) =
+        if let (Some(token), Some(Orphan::Revoke { session, endpoint, reason })) =
             (new.response.refresh_token, flight.orphaned)
         {
-            self.revocations.push_back(Revocation::once(session, endpoint, token, now));
+            let issuer = self.config.provider.issuer.clone();
+            let contents = RevocationContents { issuer, endpoint, refresh_token: token };
+            self.revocations.push_back(Revocation::at_end(reason, session, contents, now));
         }
     }
 }

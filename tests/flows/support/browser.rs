@@ -3,13 +3,11 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use tokenkeep::{
-    app::{ports::Clock as _, proxy},
-    http::{
-        decide::{Decision, Forward, decide},
-        head::RequestHead,
-        message::Answer,
+    app::{
+        call::{Asking, Calls, Step},
+        ports::{Clock as _, SessionStore as _},
     },
-    session::SessionId,
+    http::{decide::Forward, head::RequestHead, message::Answer},
     time::Timestamp,
 };
 
@@ -232,50 +230,45 @@ impl Browser {
     }
 
     pub(crate) async fn calling(&self, path: &str) -> Called {
-        self.calls(path, async |_, forward, _| Called::Forwarded(bearer(&forward))).await
+        self.calls(path, false).await
     }
 
     /// A call that the API answers with 401: what is sent the second time, if anything.
     pub(crate) fn call_refused_by_the_api(&self, path: &str) -> Option<String> {
-        let called = self.world.run(self.calls(path, async |world, mut forward, session_id| {
-            let renewed = world
-                .context(async |ctx| proxy::after_401(&ctx, &mut forward, &session_id).await)
-                .await;
-            Called::Forwarded(renewed.map(|renewed| {
-                renewed.authorization.expose().strip_prefix("Bearer ").unwrap().to_owned()
-            }))
-        }));
-        match called {
+        match self.world.run(self.calls(path, true)) {
             Called::Forwarded(authorization) => authorization,
-            Called::Answered(shown) => panic!("{shown:?}"),
+            Called::Answered(_) => None,
         }
     }
 
-    async fn calls(
-        &self,
-        path: &str,
-        then: impl AsyncFnOnce(&World, Forward<'_, '_>, SessionId) -> Called,
-    ) -> Called {
+    /// A call through an isolate that knows nothing of the session yet.
+    async fn calls(&self, path: &str, refused: bool) -> Called {
         let head = self.head("GET", path, FETCH);
         let head = RequestHead::parse(&head).unwrap();
         let config = self.world.config();
-        let decision = match decide(&config, &head) {
-            Decision::Ask(ask) => {
-                let session_id = ask.session_id.clone();
-                let asked = self.world.context(async |ctx| proxy::access(&ctx, &ask).await).await;
-                match ask.replied(asked.reply.as_ref()) {
-                    Decision::Forward(forward) => {
-                        return then(&self.world, forward, session_id).await;
-                    }
-                    other => other,
+        let mut calls = Calls::default();
+        let mut step = calls.begin(&config, &head, self.world.now());
+        let mut refuses = refused;
+        loop {
+            step = match step {
+                Step::Ask(asking) => {
+                    let Asking { key, command, question } = *asking;
+                    let reply = self.world.context(async |ctx| ctx.ports.ask(&key, command).await);
+                    calls.replied(&config, &head, &question, reply.await.ok().as_ref())
                 }
-            }
-            other => other,
-        };
-        match decision {
-            Decision::Answer(answer) => Called::Answered(self.takes(&answer)),
-            Decision::Forward(forward) => Called::Forwarded(bearer(&forward)),
-            other => panic!("{other:?}"),
+                Step::Forward(forward, journey) if refuses => {
+                    refuses = false;
+                    assert!(bearer(&forward).is_some(), "the first try had no token");
+                    match calls.answered(&config, &head, &journey, 401, &[], self.world.now()) {
+                        Ok(_) => return Called::Forwarded(None),
+                        Err(next) => next,
+                    }
+                }
+                Step::Forward(forward, _) => return Called::Forwarded(bearer(&forward)),
+                Step::Held => return Called::Forwarded(None),
+                Step::Answer(answer) => return Called::Answered(self.takes(&answer)),
+                Step::Endpoint(_) | Step::Elsewhere => panic!("{step:?}"),
+            };
         }
     }
 

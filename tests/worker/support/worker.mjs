@@ -43,14 +43,14 @@ export default {
 };`;
 
 /** The runtime's modules: the Worker as it was built, behind the clock or bare. */
-function modules(bare) {
+function modules(bare, patch = (source) => source) {
   const file = (name) => {
     const where = path.join(BUILD, name);
     if (!existsSync(where)) throw new Error(`${where} is missing: build the Worker first (npm run build)`);
     return readFileSync(where);
   };
   const parts = [
-    { type: "ESModule", path: "tokenkeep.js", contents: file("tokenkeep.js") },
+    { type: "ESModule", path: "tokenkeep.js", contents: patch(String(file("tokenkeep.js"))) },
     { type: "CompiledWasm", path: "tokenkeep.wasm", contents: file("tokenkeep.wasm") },
   ];
   return bare ? parts : [{ type: "ESModule", path: "main.mjs", contents: MAIN }, ...parts];
@@ -79,6 +79,7 @@ export function freshSecrets(more = {}) {
  * @param {object} options.secrets further variables: the secrets
  * @param {object} [options.services] service bindings: name → source of a second Worker's module
  * @param {object} [options.assets] Miniflare's `assets`
+ * @param {(source: string) => string} [options.patch] changes the entry: to provoke what no request can
  * @param {boolean} [options.bare] without the module that holds the clock
  * @param {string} [options.origin] the configured origin, where it isn't the socket's own
  * @param {boolean} [options.https] listens with a certificate too: ask it with `dispatch`
@@ -106,11 +107,11 @@ export class Worker {
   }
 
   async start() {
-    const { tokenkeep, secrets = {}, services = {}, assets, bare = false, vars = {}, flags = COMPATIBILITY_FLAGS } = this.options;
+    const { tokenkeep, secrets = {}, services = {}, assets, bare = false, patch, vars = {}, flags = COMPATIBILITY_FLAGS } = this.options;
     const log = (line) => this.logs.push(line);
     const main = {
       name: "tokenkeep",
-      modules: modules(bare),
+      modules: modules(bare, patch),
       compatibilityDate: COMPATIBILITY_DATE,
       compatibilityFlags: flags,
       bindings: { ...(tokenkeep ? { TOKENKEEP: tokenkeep(this.origin) } : {}), ...secrets, ...vars },

@@ -67,6 +67,26 @@ fn a_logout_during_a_refresh_wins_and_the_new_token_is_revoked_too() {
 }
 
 #[test]
+fn what_a_refresh_brings_after_a_logout_gets_a_ticket_too_if_its_revocation_fails() {
+    let mut world = World::logged_in(Some(60), true);
+    world.wait(secs(61));
+    let _ = world.access(key_a(), None);
+    let _ = world.refresh_work();
+    let _ = world.end(EndReason::Logout, false);
+    assert_eq!(world.revoked(), "refresh-1");
+    world.input(Input::RevocationDone(RevocationOutcome::Done));
+    world.refreshed("2", Some(60), true);
+    assert_eq!(world.revoked(), "refresh-2");
+    world.input(Input::RevocationDone(RevocationOutcome::Failed));
+    world.restart();
+    world.wait(secs(30));
+    assert!(world.ring());
+    assert_eq!(world.revoked(), "refresh-2");
+    world.input(Input::RevocationDone(RevocationOutcome::Done));
+    assert!(!String::from_utf8_lossy(world.row.as_deref().unwrap()).contains("\"text\""));
+}
+
+#[test]
 fn the_idle_limit_ends_it_by_the_alarm_and_a_touch_moves_it_without_a_row() {
     let mut world = World::logged_in(Some(300), true);
     // The alarm of the login rings early and is set anew.

@@ -196,3 +196,41 @@ fn no_event_names_a_session_or_a_subject() {
         assert!(!text.contains("the-subject"), "{text}");
     }
 }
+
+fn another_provider() -> ObjectConfig {
+    let mut config = config();
+    "https://other.example.com/".clone_into(&mut config.provider.issuer);
+    config
+}
+
+// Our credentials at one provider are a secret from every other: requests go to the endpoints that
+// were the provider's at the login, with the credentials that are configured now.
+#[test]
+fn after_a_change_of_providers_nothing_goes_to_the_old_one() {
+    let mut world = World::logged_in(Some(60), true);
+    world.restart_with(another_provider());
+    world.wait(secs(61));
+    let caller = world.access(key_a(), None);
+    assert!(matches!(world.reply(caller), Reply::NoSession));
+    assert!(!world.is_alive());
+    let _ = world.end(EndReason::Logout, false);
+    assert!(world.works.is_empty(), "{:?}", world.works);
+
+    let mut world = World::logged_in(Some(60), true);
+    let _ = world.end(EndReason::Logout, false);
+    assert_eq!(world.revoked(), "refresh-1");
+    world.input(Input::RevocationDone(RevocationOutcome::Failed));
+    world.restart_with(another_provider());
+    world.wait(secs(30));
+    assert!(world.ring());
+    assert!(world.works.is_empty(), "{:?}", world.works);
+}
+
+// Deployments are gradual: a Worker half of one configuration talks to an object of another.
+#[test]
+fn a_login_at_another_provider_than_the_objects_own_starts_nothing() {
+    let mut world = World::with(another_provider());
+    let caller = world.ask(Command::Login(Box::new(login("code"))));
+    assert!(matches!(world.reply(caller), Reply::Unsupported));
+    assert!(world.row.is_none() && world.works.is_empty());
+}

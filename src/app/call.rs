@@ -1,0 +1,286 @@
+//! A call to an API, step by step (design §3).
+//!
+//! [`Calls`] says what is to be done next; whoever has the platform at hand does it and comes back
+//! with what happened: [`Calls::replied`] after the session's object was asked,
+//! [`Calls::answered`] after the API answered. Nothing of a call is kept between its steps but
+//! warm grants: the request's head comes along each time, a [`Question`] says what was asked, a
+//! [`Journey`] what a forwarded call carried. So no step holds anything over an await, and no
+//! future stands in a call's way.
+
+use serde::{Deserialize, Serialize};
+
+use super::grants::WarmGrants;
+use crate::{
+    config::Config,
+    http::{
+        decide::{After401, Ask, Decision, Forward, Grant, decide},
+        forward::map_location,
+        head::RequestHead,
+        message::Answer,
+        problem::{ProblemCode, problem},
+        response_headers::{self, ResponseEdit, ResponseRules},
+        route::EndpointName,
+    },
+    secret::Secret,
+    session::{Command, GrantedToken, Reply, SessionKey},
+    time::Timestamp,
+};
+
+/// What this isolate remembers of calls: grants, and how many sessions it has ended.
+#[derive(Debug, Default)]
+pub struct Calls {
+    grants: WarmGrants,
+    /// A grant that was asked for before the last end isn't kept: the isolate that was asked to
+    /// log out knows no grant of that session afterwards.
+    ends: u64,
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Step<'c, 'h> {
+    /// Answer this.
+    Answer(Answer),
+    /// Run this endpoint.
+    Endpoint(EndpointName),
+    /// Leave it to the static files.
+    Elsewhere,
+    /// Send the call on, and come back with the response and the journey.
+    Forward(Box<Forward<'c, 'h>>, Journey),
+    /// Ask the session's object, and come back with its reply and the question.
+    Ask(Box<Asking>),
+    /// Let the API's own 401 through: no other token is to be had.
+    Held,
+}
+
+/// A command for a session's object.
+#[derive(Debug)]
+pub struct Asking {
+    /// Which object.
+    pub key: SessionKey,
+    /// What it is asked.
+    pub command: Command,
+    /// To come back with.
+    pub question: Question,
+}
+
+/// What was asked, as [`Calls::replied`] needs it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Question {
+    asked_at: Timestamp,
+    ends: u64,
+    refused_epoch: Option<u64>,
+}
+
+/// What a forwarded call carried, as [`Calls::answered`] needs it. No token in it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Journey {
+    rules: ResponseRules,
+    token: Option<TokenFacts>,
+    is_renewed: bool,
+}
+
+/// A token's facts without the token.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct TokenFacts {
+    epoch: u64,
+    issued_at: Timestamp,
+    expires_at: Option<Timestamp>,
+}
+
+/// Names in lower case with their values.
+pub type Headers<'r> = [(&'r str, &'r str)];
+
+impl Calls {
+    /// Decides about a request.
+    pub fn begin<'c, 'h>(
+        &mut self,
+        config: &'c Config,
+        head: &'h RequestHead<'h>,
+        now: Timestamp,
+    ) -> Step<'c, 'h> {
+        let ask = match decide(config, head) {
+            Decision::Ask(ask) => ask,
+            decision => return step(decision, None, false),
+        };
+        let key = ask.session_id.key();
+        let Some(grant) = self.grants.find(&key, ask.token, config.session.cache, now) else {
+            return self.ask(&ask, None, now);
+        };
+        let token = TokenFacts::of(&grant.token);
+        match ask.granted(grant, now) {
+            Ok(decision) => step(decision, Some(token), false),
+            Err(ask) => self.ask(&ask, None, now),
+        }
+    }
+
+    /// Goes on after the session's object was asked; `None` is a store that didn't answer.
+    pub fn replied<'c, 'h>(
+        &mut self,
+        config: &'c Config,
+        head: &'h RequestHead<'h>,
+        question: &Question,
+        reply: Option<&Reply>,
+    ) -> Step<'c, 'h> {
+        let Decision::Ask(ask) = decide(config, head) else { return internal() };
+        let key = ask.session_id.key();
+        let token = match reply {
+            Some(Reply::Granted(token)) if question.refused_epoch == Some(token.epoch) => {
+                return Step::Held;
+            }
+            Some(Reply::Granted(token)) => {
+                if question.ends == self.ends {
+                    let asked_at = question.asked_at;
+                    let grant = Grant { token: (**token).clone(), asked_at };
+                    self.grants.keep(key, ask.token.clone(), grant, config.session.cache);
+                }
+                Some(TokenFacts::of(token))
+            }
+            Some(Reply::NoSession) => {
+                self.grants.forget(&key);
+                None
+            }
+            // The provider has no other token to give just now: the API's own word stands.
+            _ if question.refused_epoch.is_some() => return Step::Held,
+            _ => None,
+        };
+        step(ask.replied(reply), token, question.refused_epoch.is_some())
+    }
+
+    /// Decides what becomes of an API's response: its headers edited, or another step in its
+    /// place.
+    ///
+    /// # Errors
+    ///
+    /// The other step: ask for another token ([`Step::Ask`]), or an answer of ours.
+    pub fn answered<'c, 'h, 'r>(
+        &self,
+        config: &'c Config,
+        head: &'h RequestHead<'h>,
+        journey: &Journey,
+        status: u16,
+        headers: &Headers<'r>,
+        now: Timestamp,
+    ) -> Result<ResponseEdit<'r>, Step<'c, 'h>> {
+        let decision = match (decide(config, head), journey.token) {
+            (Decision::Ask(ask), Some(token)) => {
+                ask.replied(Some(&Reply::Granted(Box::new(token.stand_in()))))
+            }
+            (Decision::Ask(ask), None) => ask.bare(),
+            (decision, _) => decision,
+        };
+        let Decision::Forward(forward) = decision else { return Err(internal()) };
+        if journey.may_ask_again(status)
+            && let After401::Refresh { epoch } = forward.after_401(now)
+            && let Decision::Ask(ask) = decide(config, head)
+        {
+            return Err(self.ask(&ask, Some(epoch), now));
+        }
+        let location = find(headers, "location").map(|location| {
+            map_location(config, forward.route, &forward.origin.serialized, &forward.url, location)
+        });
+        response_headers::check_status(status)
+            .and_then(|()| response_headers::edit(journey.rules, status, headers, location))
+            .map_err(|code| Step::Answer(problem(code)))
+    }
+
+    /// Forgets a session that is being ended. To be called before and after its object is asked:
+    /// what a call brought in meanwhile goes as well.
+    pub fn forget(&mut self, session: &SessionKey) {
+        self.ends = self.ends.wrapping_add(1);
+        self.grants.forget(session);
+    }
+
+    fn ask<'c, 'h>(
+        &self,
+        ask: &Ask<'_, '_>,
+        refused_epoch: Option<u64>,
+        now: Timestamp,
+    ) -> Step<'c, 'h> {
+        Step::Ask(Box::new(Asking {
+            key: ask.session_id.key(),
+            command: Command::Access {
+                session_id: ask.session_id.clone(),
+                token: ask.token.clone(),
+                refused_epoch,
+            },
+            question: Question { asked_at: now, ends: self.ends, refused_epoch },
+        }))
+    }
+}
+
+impl Journey {
+    /// What becomes of a response that needs nothing but its headers edited; `None` where
+    /// [`Calls::answered`] has to look at the call again.
+    pub fn plain<'r>(
+        &self,
+        status: u16,
+        headers: &Headers<'r>,
+    ) -> Option<Result<ResponseEdit<'r>, Answer>> {
+        if self.may_ask_again(status) || find(headers, "location").is_some() {
+            return None;
+        }
+        Some(self.edited(status, headers))
+    }
+
+    /// The API's own 401, let through.
+    pub fn held<'r>(&self, status: u16, headers: &Headers<'r>) -> Result<ResponseEdit<'r>, Answer> {
+        self.edited(status, headers)
+    }
+
+    fn edited<'r>(&self, status: u16, headers: &Headers<'r>) -> Result<ResponseEdit<'r>, Answer> {
+        response_headers::check_status(status)
+            .and_then(|()| response_headers::edit(self.rules, status, headers, None))
+            .map_err(problem)
+    }
+
+    const fn may_ask_again(&self, status: u16) -> bool {
+        status == 401 && self.token.is_some() && !self.is_renewed
+    }
+}
+
+impl TokenFacts {
+    const fn of(token: &GrantedToken) -> Self {
+        Self { epoch: token.epoch, issued_at: token.issued_at, expires_at: token.expires_at }
+    }
+
+    /// A stand-in for the token, to decide again what was decided with it. Nothing is sent with it.
+    fn stand_in(self) -> GrantedToken {
+        GrantedToken {
+            access_token: Secret::new(String::new()),
+            epoch: self.epoch,
+            issued_at: self.issued_at,
+            expires_at: self.expires_at,
+            session_deadline: Timestamp::default(),
+        }
+    }
+}
+
+fn step<'c, 'h>(
+    decision: Decision<'c, 'h>,
+    token: Option<TokenFacts>,
+    is_renewed: bool,
+) -> Step<'c, 'h> {
+    match decision {
+        Decision::Answer(answer) => Step::Answer(answer),
+        Decision::Elsewhere => Step::Elsewhere,
+        Decision::Endpoint(endpoint, _) => Step::Endpoint(endpoint),
+        Decision::Forward(forward) => {
+            let token = token.filter(|_| forward.attached.is_some());
+            let journey = Journey { rules: forward.response, token, is_renewed };
+            Step::Forward(Box::new(forward), journey)
+        }
+        // A question that has its answer is never asked again.
+        Decision::Ask(_) => internal(),
+    }
+}
+
+fn internal<'c, 'h>() -> Step<'c, 'h> {
+    Step::Answer(problem(ProblemCode::Internal))
+}
+
+fn find<'r>(headers: &Headers<'r>, name: &str) -> Option<&'r str> {
+    headers.iter().find(|(found, _)| *found == name).map(|(_, value)| *value)
+}
+
+#[cfg(test)]
+mod tests;

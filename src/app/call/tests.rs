@@ -1,0 +1,240 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    config::Navigation,
+    http::testing::{APP, NOW, config, cookie_line, session_id, token},
+};
+
+/// A call of the app's, with a session.
+fn call(config: &Config) -> String {
+    format!("GET\n{APP}/api/x\nsec-fetch-site: same-origin\n{}", cookie_line(config))
+}
+
+fn later(secs: u64) -> Timestamp {
+    NOW.after(Duration::from_secs(secs))
+}
+
+fn granted(epoch: u64) -> Reply {
+    Reply::Granted(Box::new(token(epoch, NOW)))
+}
+
+/// What a step is, in a word.
+fn word(step: &Step<'_, '_>) -> String {
+    match step {
+        Step::Answer(answer) => answer
+            .headers
+            .iter()
+            .find(|(name, _)| *name == "tokenkeep-error")
+            .map_or_else(|| "answer".to_owned(), |(_, code)| code.clone().into_owned()),
+        Step::Endpoint(_) => "endpoint".to_owned(),
+        Step::Elsewhere => "elsewhere".to_owned(),
+        Step::Forward(forward, _) if forward.attached.is_some() => "forward".to_owned(),
+        Step::Forward(..) => "bare".to_owned(),
+        Step::Ask(_) => "ask".to_owned(),
+        Step::Held => "held".to_owned(),
+    }
+}
+
+fn asking(step: Step<'_, '_>) -> Asking {
+    match step {
+        Step::Ask(asking) => *asking,
+        other => panic!("{}", word(&other)),
+    }
+}
+
+fn journey(step: Step<'_, '_>) -> Journey {
+    match step {
+        Step::Forward(_, journey) => journey,
+        other => panic!("{}", word(&other)),
+    }
+}
+
+/// Runs `then` with a parsed head and its configuration.
+fn with_call(then: impl FnOnce(&Config, &RequestHead<'_>, &mut Calls)) {
+    let config = config();
+    let text = call(&config);
+    then(&config, &RequestHead::parse(&text).unwrap(), &mut Calls::default());
+}
+
+#[test]
+fn a_cold_call_asks_and_the_next_is_warm_for_as_long_as_the_cache_says() {
+    with_call(|config, head, calls| {
+        let asked = asking(calls.begin(config, head, NOW));
+        assert_eq!(asked.key, session_id().key());
+        let Command::Access { refused_epoch: None, .. } = asked.command else { panic!() };
+        let step = calls.replied(config, head, &asked.question, Some(&granted(1)));
+        assert_eq!(word(&step), "forward");
+        assert_eq!(word(&calls.begin(config, head, later(5))), "forward");
+        assert_eq!(word(&calls.begin(config, head, later(6))), "ask");
+    });
+}
+
+#[test]
+fn what_the_object_says_is_what_the_call_is_answered_with() {
+    for (reply, expected) in [
+        (None, "session_unavailable"),
+        (Some(Reply::Broken), "session_unavailable"),
+        (Some(Reply::Unsupported), "session_unavailable"),
+        (Some(Reply::NoSession), "unauthenticated"),
+    ] {
+        with_call(|config, head, calls| {
+            let asked = asking(calls.begin(config, head, NOW));
+            let step = calls.replied(config, head, &asked.question, reply.as_ref());
+            assert_eq!(word(&step), expected);
+            assert_eq!(word(&calls.begin(config, head, NOW)), "ask", "nothing is kept");
+        });
+    }
+}
+
+#[test]
+fn a_logout_forgets_what_is_warm_at_once() {
+    with_call(|config, head, calls| {
+        let asked = asking(calls.begin(config, head, NOW));
+        calls.replied(config, head, &asked.question, Some(&granted(1)));
+        calls.forget(&session_id().key());
+        assert_eq!(word(&calls.begin(config, head, NOW)), "ask");
+    });
+}
+
+#[test]
+fn a_grant_that_was_asked_for_before_a_logout_is_not_kept_after_it() {
+    with_call(|config, head, calls| {
+        let asked = asking(calls.begin(config, head, NOW));
+        calls.forget(&session_id().key());
+        // The answer that was under way is finished; the next call asks.
+        let step = calls.replied(config, head, &asked.question, Some(&granted(1)));
+        assert_eq!(word(&step), "forward");
+        assert_eq!(word(&calls.begin(config, head, NOW)), "ask");
+    });
+}
+
+#[test]
+fn a_401_asks_for_another_token_once() {
+    with_call(|config, head, calls| {
+        let asked = asking(calls.begin(config, head, NOW));
+        let first = journey(calls.replied(config, head, &asked.question, Some(&granted(1))));
+        assert!(first.plain(401, &[]).is_none(), "the call has to be looked at again");
+        // A quarter of its 400 s on, the token isn't young.
+        let again = calls.answered(config, head, &first, 401, &[], later(100)).unwrap_err();
+        let again = asking(again);
+        let Command::Access { refused_epoch: Some(1), .. } = again.command else { panic!() };
+        let second = journey(calls.replied(config, head, &again.question, Some(&granted(2))));
+        assert!(second.plain(401, &[]).is_some(), "the second 401 goes through");
+        assert_eq!(word(&calls.begin(config, head, later(101))), "forward", "the new one is warm");
+    });
+}
+
+#[test]
+fn a_401_to_a_young_token_goes_through() {
+    with_call(|config, head, calls| {
+        let asked = asking(calls.begin(config, head, NOW));
+        let first = journey(calls.replied(config, head, &asked.question, Some(&granted(1))));
+        assert!(calls.answered(config, head, &first, 401, &[], later(99)).is_ok());
+    });
+}
+
+/// What the object says to the question after a 401 → what happens to the API's own answer.
+#[test]
+fn where_no_other_token_is_to_be_had_the_apis_own_401_goes_through() {
+    for (reply, expected) in [
+        (Some(granted(1)), "held"),
+        (Some(granted(2)), "forward"),
+        (Some(Reply::Broken), "held"),
+        (None, "held"),
+        // The session has ended: that is ours to say.
+        (Some(Reply::NoSession), "unauthenticated"),
+    ] {
+        with_call(|config, head, calls| {
+            let asked = asking(calls.begin(config, head, NOW));
+            let first = journey(calls.replied(config, head, &asked.question, Some(&granted(1))));
+            let again = calls.answered(config, head, &first, 401, &[], later(100)).unwrap_err();
+            let again = asking(again);
+            let step = calls.replied(config, head, &again.question, reply.as_ref());
+            assert_eq!(word(&step), expected, "{reply:?}");
+        });
+    }
+}
+
+#[test]
+fn a_session_that_ended_under_a_401_is_warm_no_more() {
+    with_call(|config, head, calls| {
+        let asked = asking(calls.begin(config, head, NOW));
+        calls.replied(config, head, &asked.question, Some(&granted(1)));
+        let asked = asking(calls.ask_for_test(config, head));
+        calls.replied(config, head, &asked.question, Some(&Reply::NoSession));
+        assert_eq!(word(&calls.begin(config, head, NOW)), "ask");
+    });
+}
+
+impl Calls {
+    /// The question after a 401, as a call of another token's time would ask it.
+    fn ask_for_test<'c, 'h>(&self, config: &'c Config, head: &'h RequestHead<'h>) -> Step<'c, 'h> {
+        let Decision::Ask(ask) = decide(config, head) else { panic!() };
+        self.ask(&ask, Some(1), NOW)
+    }
+}
+
+#[test]
+fn a_plain_answer_is_edited_without_another_look_at_the_call() {
+    with_call(|config, head, calls| {
+        let asked = asking(calls.begin(config, head, NOW));
+        let journey = journey(calls.replied(config, head, &asked.question, Some(&granted(1))));
+        let headers = [("set-cookie", "a=b"), ("content-type", "application/json")];
+        let plain = journey.plain(200, &headers).unwrap().unwrap();
+        assert_eq!(plain.drop, ["set-cookie"]);
+        let looked = calls.answered(config, head, &journey, 200, &headers, NOW).unwrap();
+        assert_eq!(plain, looked, "both ways edit alike");
+        assert_eq!(journey.plain(999, &[]).unwrap().unwrap_err().status, 502);
+    });
+}
+
+#[test]
+fn a_redirect_within_the_route_becomes_ours_and_one_past_it_is_refused() {
+    with_call(|config, head, calls| {
+        let asked = asking(calls.begin(config, head, NOW));
+        let journey = journey(calls.replied(config, head, &asked.question, Some(&granted(1))));
+        let to = |location| {
+            let headers = [("location", location)];
+            assert!(journey.plain(302, &headers).is_none());
+            calls.answered(config, head, &journey, 302, &headers, NOW).map(|edit| edit.set)
+        };
+        let ours = to("https://api.example.com/api/y").unwrap();
+        assert!(ours.contains(&("location", "/api/y".into())), "{ours:?}");
+        assert_eq!(
+            word(&to("https://api.example.com/admin").unwrap_err()),
+            "upstream_redirect_refused"
+        );
+    });
+}
+
+#[test]
+fn a_redirect_of_a_gated_page_that_went_on_without_a_token_is_mapped_too() {
+    let mut config = config();
+    config.routes[0].navigation = Navigation::Page;
+    let headers = "sec-fetch-dest: document\nsec-fetch-site: none\n";
+    let text = format!("GET\n{APP}/api/x\n{headers}{}", cookie_line(&config));
+    let head = RequestHead::parse(&text).unwrap();
+    let mut calls = Calls::default();
+    let asked = asking(calls.begin(&config, &head, NOW));
+    let step = calls.replied(&config, &head, &asked.question, Some(&granted(1)));
+    assert_eq!(word(&step), "bare");
+    let location = [("location", "https://api.example.com/api/y")];
+    let edit = calls.answered(&config, &head, &journey(step), 302, &location, NOW).unwrap();
+    assert!(edit.set.contains(&("location", "/api/y".into())), "{edit:?}");
+}
+
+/// A journey stands in the entry's hands as text: no token may be in it.
+#[test]
+fn a_journey_and_a_question_hold_no_token_and_no_session() {
+    with_call(|config, head, calls| {
+        let asked = asking(calls.begin(config, head, NOW));
+        let question = serde_json::to_string(&asked.question).unwrap();
+        let journey = journey(calls.replied(config, head, &asked.question, Some(&granted(1))));
+        let journey = serde_json::to_string(&journey).unwrap();
+        for text in [question, journey] {
+            assert!(!text.contains("the-access-token"), "{text}");
+            assert!(!text.contains(&crate::base64url::encode([9; 32])), "{text}");
+        }
+    });
+}

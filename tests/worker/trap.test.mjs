@@ -1,0 +1,85 @@
+// After a trap (design §8). No request can make the core trap, so the entry is patched to: it calls the
+// wasm instance itself with a pointer past its memory. What trapped is the real instance.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { startUpstream } from "./support/upstream.mjs";
+import { gate, until } from "./support/wait.mjs";
+import { assertProblem, startWorld } from "./support/world.mjs";
+
+const TRAP = "wasm.plan(4294967295,64,0)";
+const ENTRY = "async fetch(request,env,ctx){try{";
+
+function patch(source) {
+  assert.equal(source.split(ENTRY).length, 2, "the entry has the place that the test knows");
+  return source.replace(ENTRY, () => `${ENTRY}
+    if (request.url.endsWith("/trap/caught")) ${TRAP};
+    if (request.url.endsWith("/trap/uncaught")) { queueMicrotask(() => ${TRAP}); return new Response(null, { status: 204 }); }
+  `);
+}
+
+let world;
+let upstream;
+before(async () => {
+  upstream = await startUpstream();
+  world = await startWorld({
+    worker: { patch },
+    settings: { session: { cache_seconds: 0 } },
+    routes: () => [{ path: "/api/*", upstream: { url: upstream.url } }],
+  });
+});
+after(async () => {
+  await world?.stop();
+  await upstream?.stop();
+});
+
+const trapped = () => world.worker.logs.filter((line) => line.includes('"event":"trapped"')).length;
+
+test("a trap is answered with a problem, and the next call of the same session is served", async () => {
+  const browser = await world.loggedIn();
+  assert.equal((await world.call(browser, "/api/x")).status, 200);
+  for (let times = 1; times <= 3; times += 1) {
+    const before = trapped();
+    assertProblem(await world.call(browser, "/trap/caught"), 502, "internal");
+    await until(() => trapped() === before + 1, "the trap's line in the log");
+    // The session's object was made by the instance that is gone: it starts anew from its storage.
+    const answer = await world.call(browser, "/api/x");
+    assert.equal(answer.status, 200, `${answer.status} ${answer.code} after trap ${times}`);
+  }
+});
+
+test("a trap that no catch sees is noticed all the same", async () => {
+  const browser = await world.loggedIn();
+  const before = trapped();
+  await world.call(browser, "/trap/uncaught");
+  await until(() => trapped() === before + 1, "the trap's notice");
+  assert.equal((await world.call(browser, "/api/x")).status, 200);
+  assert.equal((await world.session(browser)).authenticated, true);
+});
+
+test("calls that other people have under way are finished", async () => {
+  const browser = await world.loggedIn();
+  const { opened, open } = gate();
+  upstream.answers.set("/api/slow", async (_req, res) => {
+    await opened;
+    res.end("done");
+  });
+  const calls = Array.from({ length: 10 }, () => world.call(browser, "/api/slow"));
+  await until(() => upstream.seen.filter((seen) => seen.url === "/api/slow").length === 10, "the calls' arrival");
+  await world.call(browser, "/trap/caught");
+  open();
+  for (const answer of await Promise.all(calls)) {
+    assert.equal(answer.status, 200, `${answer.status} ${answer.code}`);
+    assert.equal(answer.text, "done");
+  }
+});
+
+test("a login works after a trap, and the log holds no stack and no text of it", async () => {
+  await world.call(world.browser(), "/trap/caught");
+  const browser = await world.loggedIn();
+  assert.equal((await world.call(browser, "/api/x")).status, 200);
+  const about = world.worker.logs.filter((line) => line.includes("trapped"));
+  assert.ok(about.length > 0);
+  for (const line of about) assert.doesNotMatch(line, /wasm|memory|at /i);
+});
