@@ -38,6 +38,7 @@ fn the_authorization_request_has_what_the_standards_ask_for() {
         "routes": [
             {"path": "/a/*", "upstream": {"url": "https://a.example.com"}, "resource": "https://a.example.com"},
             {"path": "/b/*", "upstream": {"url": "https://b.example.com"}, "resource": "https://b.example.com"},
+            {"path": "/c/*", "upstream": {"url": "https://b.example.com"}, "resource": "https://b.example.com"},
         ],
     }));
     let shown = world.browser().navigate("/auth/login?prompt=login&max_age=60&evil=1&state=mine");
@@ -51,7 +52,8 @@ fn the_authorization_request_has_what_the_standards_ask_for() {
     assert_eq!(query["nonce"].len(), 43);
     assert_ne!(query["state"], query["nonce"]);
     assert!(!query.contains_key("evil"));
-    assert_eq!(shown.location().matches("resource=").count(), 2);
+    assert_eq!(shown.location().matches("resource=").count(), 2, "each once");
+    assert_eq!(shown.body, "");
 }
 
 // RFC 9700 §2.1.1, RFC 7636 §4.1: specific to the transaction.
@@ -67,6 +69,25 @@ fn each_login_has_a_state_a_nonce_and_a_challenge_of_its_own() {
             assert!(seen.insert(query[name].clone()), "{name} came before");
         }
     }
+}
+
+// RFC 8707 §2.2: one token for each resource, and the first call after a login has to wait for none.
+#[test]
+fn the_code_brings_the_token_of_the_first_route_that_carries_one() {
+    let world = World::with(json!({
+        "routes": [
+            {"path": "/open/*", "upstream": {"url": "https://o.example.com"}, "session": "anonymous"},
+            {"path": "/api/*", "upstream": {"url": "https://a.example.com"}, "resource": "https://a.example.com"},
+            {"path": "/b/*", "upstream": {"url": "https://b.example.com"}, "resource": "https://b.example.com"},
+        ],
+    }));
+    let browser = world.browser();
+    browser.logs_in();
+    assert!(browser.token().is_some());
+    assert_eq!(world.provider.calls(Endpoint::Refresh), 0);
+    let Called::Forwarded(Some(other)) = browser.call("/b/x") else { panic!() };
+    assert_ne!(Some(other), browser.token());
+    assert_eq!(world.provider.calls(Endpoint::Refresh), 1);
 }
 
 // RFC 10017 §6.3.3: exactly the registered one, on the origin that was asked.
@@ -177,7 +198,9 @@ fn a_fetch_is_told_where_to_navigate_to_and_never_redirected() {
 #[test]
 fn what_is_no_document_or_comes_ahead_of_time_starts_nothing() {
     let world = World::new();
-    let cases: [&[(&str, &str)]; 6] = [
+    let cases: [&[(&str, &str)]; 8] = [
+        &[NAVIGATION[0], NAVIGATION[1], NAVIGATION[2], ("sec-purpose", "prefetch")],
+        &[NAVIGATION[0], NAVIGATION[1], NAVIGATION[2], ("sec-purpose", "prefetch;prerender")],
         &[
             ("sec-fetch-site", "same-origin"),
             ("sec-fetch-mode", "navigate"),

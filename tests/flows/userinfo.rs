@@ -1,6 +1,7 @@
 //! Who it is: the ID token's checks, seen from outside, and UserInfo.
 
 use serde_json::{Map, Value, json};
+use tokenkeep::app::ports::Clock as _;
 
 use crate::support::*;
 
@@ -20,6 +21,17 @@ fn userinfo_is_asked_exactly_once_a_login_and_adds_its_claims() {
     assert_eq!(world.provider.calls(Endpoint::UserInfo), 1);
     let session = browser.fetch("GET", "/auth/session").json();
     assert_eq!(session["user"]["plan"], "gold");
+}
+
+#[test]
+fn what_was_signed_stands_and_userinfo_adds_to_it() {
+    let world = World::with(json!({ "provider": { "userinfo": true } }));
+    *world.provider.edit_id_token.borrow_mut() =
+        Some(Box::new(|claims| drop(claims.insert("plan".to_owned(), json!("signed")))));
+    let browser = world.browser();
+    browser.logs_in();
+    let session = browser.fetch("GET", "/auth/session").json();
+    assert_eq!(session["user"]["plan"], "signed");
 }
 
 #[test]
@@ -95,6 +107,21 @@ fn an_authentication_older_than_max_age_is_refused() {
     let browser = world.browser();
     let authorized = browser.authorizes("/auth/login?max_age=60");
     assert_eq!(browser.comes_back(&authorized).code(), "identity_refused");
+}
+
+// A person may take minutes at a consent page: `max_age` is measured from when it was asked for.
+#[test]
+fn time_spent_at_the_provider_is_not_age_of_the_authentication() {
+    for (before, status) in [(50, 303), (71, 502)] {
+        let world = World::new();
+        let auth_time = world.now().as_secs() - before;
+        *world.provider.edit_id_token.borrow_mut() =
+            Some(Box::new(move |claims| claims["auth_time"] = json!(auth_time)));
+        let browser = world.browser();
+        let authorized = browser.authorizes("/auth/login?max_age=60");
+        world.passes(std::time::Duration::from_secs(300));
+        assert_eq!(browser.comes_back(&authorized).status, status, "{before} s before the request");
+    }
 }
 
 // OpenID Connect Core 3.1.3.7 steps 12 and 13 hold for what the operator asks for as well, and a
