@@ -6,10 +6,12 @@
 //! cookies don't know ports and several projects share one localhost.
 //!
 //! Reading fails closed: a name that comes twice, or that hides behind a comma (two `Cookie`
-//! headers arrive joined with `, `), counts as absent. Values are never decoded or unquoted.
+//! headers arrive joined with `, `), counts as absent. Values are never decoded or unquoted. That
+//! is why reading is done here and only writing is the `cookie` crate's.
 
-use std::{borrow::Cow, fmt::Write as _, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
+use cookie::{Cookie, SameSite};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -138,11 +140,6 @@ pub fn set_attempts(origin: &Origin, attempts: u32) -> String {
     set(origin, &name, &attempts.to_string(), SameSite::Lax, ATTEMPTS_WINDOW)
 }
 
-/// Deletes the count of attempts: a login succeeded.
-pub fn delete_attempts(origin: &Origin) -> String {
-    set(origin, &with_suffix(origin, "attempts"), "", SameSite::Lax, Duration::ZERO)
-}
-
 /// `Set-Cookie` of the logout's `state`.
 pub fn set_logout_state(origin: &Origin, state: &str) -> String {
     set(origin, &with_suffix(origin, "logout"), state, SameSite::Lax, LOGOUT_STATE_LIFETIME)
@@ -159,13 +156,6 @@ pub fn set_reloaded(origin: &Origin) -> String {
     set(origin, &with_suffix(origin, "reload"), "1", SameSite::Lax, RELOAD_LIFETIME)
 }
 
-#[derive(Clone, Copy)]
-enum SameSite {
-    Strict,
-    Lax,
-    None,
-}
-
 const fn transaction_same_site(mode: ResponseMode) -> SameSite {
     match mode {
         ResponseMode::Query => SameSite::Lax,
@@ -177,8 +167,8 @@ fn with_suffix(origin: &Origin, suffix: &str) -> String {
     format!("{}-{suffix}", session_name(origin))
 }
 
-/// By hand and not by the `cookie` crate: its removal asks the system clock, and a deletion has
-/// to repeat `Secure` and `Path` or a prefixed cookie stays (CVE-2025-55162).
+/// A deletion is the same with no time to live: never the crate's own removal, which asks the
+/// system clock and leaves out `Secure`, without which a prefixed cookie stays (CVE-2025-55162).
 fn set(
     origin: &Origin,
     name: &str,
@@ -186,17 +176,14 @@ fn set(
     same_site: SameSite,
     lifetime: Duration,
 ) -> String {
-    let mut header = String::with_capacity(name.len() + value.len() + 64);
-    let _ = write!(header, "{name}={value}; Path=/; Max-Age={}; HttpOnly", lifetime.as_secs());
-    if !origin.is_loopback_http {
-        header.push_str("; Secure");
-    }
-    header.push_str(match same_site {
-        SameSite::Strict => "; SameSite=Strict",
-        SameSite::Lax => "; SameSite=Lax",
-        SameSite::None => "; SameSite=None",
-    });
-    header
+    let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
+    Cookie::build((name, value))
+        .path("/")
+        .max_age(cookie::time::Duration::seconds(seconds))
+        .http_only(true)
+        .secure(!origin.is_loopback_http)
+        .same_site(same_site)
+        .to_string()
 }
 
 /// Names and values of a `Cookie` header. What has no `=` is no cookie of ours; neither is what

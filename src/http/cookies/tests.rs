@@ -62,7 +62,7 @@ fn on_loopback_the_port_is_in_the_name_and_the_prefix_is_not() {
     assert_eq!(session(Some("tokenkeep-8787=v; tokenkeep-5173=w"), &origin), Some("v"));
     assert_eq!(session(Some("__Host-Http-tokenkeep=v"), &origin), None);
     let cookie = set_session(&origin, "v", Duration::from_secs(60));
-    assert_eq!(cookie, "tokenkeep-8787=v; Path=/; Max-Age=60; HttpOnly; SameSite=Strict");
+    assert_eq!(cookie, "tokenkeep-8787=v; HttpOnly; SameSite=Strict; Path=/; Max-Age=60");
 }
 
 #[test]
@@ -70,11 +70,11 @@ fn the_session_cookie_has_every_attribute_also_when_it_is_deleted() {
     // CVE-2025-55162: without Secure and Path a browser keeps the prefixed cookie.
     assert_eq!(
         set_session(&https_origin(), "v", Duration::from_secs(86_400)),
-        "__Host-Http-tokenkeep=v; Path=/; Max-Age=86400; HttpOnly; Secure; SameSite=Strict"
+        "__Host-Http-tokenkeep=v; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=86400"
     );
     assert_eq!(
         delete_session(&https_origin()),
-        "__Host-Http-tokenkeep=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Strict"
+        "__Host-Http-tokenkeep=; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0"
     );
 }
 
@@ -148,11 +148,11 @@ fn what_only_looks_like_a_transaction_is_none() {
 fn a_posted_callback_needs_a_cookie_that_other_sites_bring() {
     let lifetime = Duration::from_secs(600);
     let lax = set_transaction(&https_origin(), "n", "v", ResponseMode::Query, lifetime);
-    assert_eq!(lax, "n=v; Path=/; Max-Age=600; HttpOnly; Secure; SameSite=Lax");
+    assert_eq!(lax, "n=v; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=600");
     let none = set_transaction(&https_origin(), "n", "v", ResponseMode::FormPost, lifetime);
-    assert_eq!(none, "n=v; Path=/; Max-Age=600; HttpOnly; Secure; SameSite=None");
+    assert_eq!(none, "n=v; HttpOnly; SameSite=None; Secure; Path=/; Max-Age=600");
     let gone = delete_transaction(&https_origin(), "n", ResponseMode::FormPost);
-    assert_eq!(gone, "n=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=None");
+    assert_eq!(gone, "n=; HttpOnly; SameSite=None; Secure; Path=/; Max-Age=0");
 }
 
 #[test]
@@ -166,9 +166,9 @@ fn attempts_logout_state_and_the_reload_mark_come_back() {
     ] {
         assert_eq!(attempts(Some(cookie), &origin), expected, "{cookie}");
     }
-    assert!(
-        set_attempts(&origin, 2)
-            .starts_with("__Host-Http-tokenkeep-attempts=2; Path=/; Max-Age=60")
+    assert_eq!(
+        set_attempts(&origin, 2),
+        "__Host-Http-tokenkeep-attempts=2; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60"
     );
     let set = set_logout_state(&origin, "s");
     assert_eq!(logout_state(set.split(';').next(), &origin), Some("s"));

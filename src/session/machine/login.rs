@@ -3,8 +3,8 @@
 //!
 //! Before the exchange a marker is written. One that is found after a restart says that the code
 //! may be spent and that its answer is lost: the person logs in again ([`LoginFailure::CodeRefused`]).
-//! Where the provider gave no usable answer and the object still lives, the same code may be tried
-//! once more by a reload: if it was spent, the provider says so and revokes what nobody holds.
+//! The same where the provider gave no usable answer: a code is never sent twice, since a provider
+//! that has seen it revokes what it brought.
 
 use super::{
     super::{
@@ -23,7 +23,6 @@ use crate::{audit::Event, time::Timestamp};
 /// A code exchange under way.
 #[derive(Debug)]
 pub(super) struct LoginFlight {
-    /// Empty once they were told that it came to nothing.
     pub(super) waiters: Vec<CallerId>,
     began: Timestamp,
     session_id: SessionId,
@@ -31,9 +30,6 @@ pub(super) struct LoginFlight {
     origin: String,
     endpoints: Endpoints,
     token: TokenKey,
-    is_retry: bool,
-    /// It came back without a usable answer: not under way, may be tried once more.
-    is_over: bool,
 }
 
 impl Machine {
@@ -56,12 +52,6 @@ impl Machine {
             State::Empty => return self.start_login(caller, login, login_id, turn),
             State::Exchanging(marker) if marker.login_id != login_id => already_used(),
             State::Exchanging(_) => match &mut self.login {
-                Some(flight) if flight.may_be_retried() => {
-                    if !is_expired {
-                        return self.start_login(caller, login, login_id, turn);
-                    }
-                    Reply::LoginFailed(LoginFailure::Expired)
-                }
                 Some(flight) => return flight.waiters.push(caller),
                 None => Reply::LoginFailed(LoginFailure::CodeRefused),
             },
@@ -96,7 +86,6 @@ impl Machine {
         turn: &mut Turn<'_>,
     ) {
         let Login { transaction, metadata, token, .. } = &*login;
-        let is_retry = self.login.is_some();
         self.login = Some(LoginFlight {
             waiters: vec![caller],
             began: turn.now,
@@ -111,21 +100,17 @@ impl Machine {
                 userinfo: metadata.userinfo_endpoint.clone(),
             },
             token: token.clone(),
-            is_retry,
-            is_over: false,
         });
-        if !is_retry {
-            let until = transaction.started.after(Transaction::LIFETIME);
-            let limit = self.config.session.idle.min(self.config.session.absolute);
-            self.state = State::Exchanging(Marker {
-                session: transaction.session_id.key(),
-                login_id,
-                began: turn.now,
-                until,
-                wake: until.min(turn.now.after(limit)),
-            });
-            turn.dirty = true;
-        }
+        let until = transaction.started.after(Transaction::LIFETIME);
+        let limit = self.config.session.idle.min(self.config.session.absolute);
+        self.state = State::Exchanging(Marker {
+            session: transaction.session_id.key(),
+            login_id,
+            began: turn.now,
+            until,
+            wake: until.min(turn.now.after(limit)),
+        });
+        turn.dirty = true;
         turn.starts.push(Work::Login(login));
     }
 
@@ -158,15 +143,10 @@ impl Machine {
             }
             Err(failure) => {
                 turn.events.push(Event::LoginFailed { session: session_name, failure });
-                if failure == LoginFailure::ProviderUnavailable && !flight.is_retry {
-                    flight.is_over = true;
-                    self.login = Some(flight);
-                } else {
-                    let login = Some(FailedLogin { id: marker.login_id, failure });
-                    let tombstone = Tombstone::new(marker.session, marker.until);
-                    self.state = State::Ended(Tombstone { login, ..tombstone });
-                    turn.dirty = true;
-                }
+                let login = Some(FailedLogin { id: marker.login_id, failure });
+                let tombstone = Tombstone::new(marker.session, marker.until);
+                self.state = State::Ended(Tombstone { login, ..tombstone });
+                turn.dirty = true;
                 Err(failure)
             }
         };
@@ -242,16 +222,6 @@ impl Machine {
         for waiter in std::mem::take(&mut flight.waiters) {
             turn.reply(waiter, Reply::LoginFailed(failure));
         }
-        if flight.may_be_retried() {
-            self.login = None;
-        }
-    }
-}
-
-impl LoginFlight {
-    /// Whether it isn't under way but was, to no usable answer.
-    const fn may_be_retried(&self) -> bool {
-        self.is_over
     }
 }
 

@@ -108,32 +108,18 @@ fn a_definite_failure_is_the_same_for_everyone_also_later() {
 }
 
 #[test]
-fn an_unreachable_provider_leaves_one_more_try_and_no_third() {
+fn a_code_whose_answer_did_not_come_is_never_sent_again() {
     let mut world = World::new();
-    for _ in 0..2 {
-        let caller = world.ask(Command::Login(Box::new(login("code"))));
-        assert!(matches!(world.works.pop(), Some(Work::Login(_))));
-        let joined = world.ask(Command::Login(Box::new(login("code"))));
-        assert!(world.works.is_empty());
-        world.login_done(Err(LoginFailure::ProviderUnavailable));
-        for caller in [caller, joined] {
-            let reply = world.reply(caller);
-            assert_eq!(failure(&reply), Some(LoginFailure::ProviderUnavailable));
-        }
-    }
-    let third = world.ask(Command::Login(Box::new(login("code"))));
-    assert_eq!(failure(&world.reply(third)), Some(LoginFailure::ProviderUnavailable));
-    assert!(world.works.is_empty());
-}
-
-#[test]
-fn the_second_try_may_succeed() {
-    let mut world = World::new();
-    let first = world.ask(Command::Login(Box::new(login("code"))));
+    let caller = world.ask(Command::Login(Box::new(login("code"))));
+    assert!(matches!(world.works.pop(), Some(Work::Login(_))));
+    let joined = world.ask(Command::Login(Box::new(login("code"))));
     world.login_done(Err(LoginFailure::ProviderUnavailable));
-    assert!(failure(&world.reply(first)).is_some());
-    world.log_in(Some(300), true);
-    assert!(world.is_alive());
+    let later = world.ask(Command::Login(Box::new(login("code"))));
+    for caller in [caller, joined, later] {
+        let reply = world.reply(caller);
+        assert_eq!(failure(&reply), Some(LoginFailure::ProviderUnavailable));
+    }
+    assert!(world.works.is_empty());
 }
 
 #[test]
