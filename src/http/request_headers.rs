@@ -127,11 +127,11 @@ pub struct RequestEdit<'a> {
 
 /// The edit for `head`, with the access token that is attached, if any.
 pub fn edit<'a>(head: &RequestHead<'a>, access_token: Option<&Secret<String>>) -> RequestEdit<'a> {
-    let named: Vec<&str> = head.known.connection.map(connection_options).unwrap_or_default();
+    let named = ConnectionOptions::parse(head.known.connection);
     let drop = head
         .headers()
         .map(|(name, _)| name)
-        .filter(|name| is_dropped(name) || named.iter().any(|n| n.eq_ignore_ascii_case(name)))
+        .filter(|name| is_dropped(name) || named.contains(name))
         .collect();
     let mut set = Vec::with_capacity(2);
     if let Some(accepted) = head.known.accept_encoding {
@@ -162,9 +162,27 @@ pub(crate) fn is_dropped(name: &str) -> bool {
         || DROPPED.binary_search(&name.as_ref()).is_ok()
 }
 
-/// The names that a `Connection` header lists (RFC 9110 §7.6.1).
-pub(crate) fn connection_options(value: &str) -> Vec<&str> {
-    value.split(',').map(str::trim).filter(|option| !option.is_empty()).collect()
+/// The names that a `Connection` header lists (RFC 9110 §7.6.1), to be looked up for every header:
+/// in lower case and sorted, since whoever sends it can list thousands.
+pub(crate) struct ConnectionOptions(Vec<String>);
+
+impl ConnectionOptions {
+    /// Of the header's value, if it came.
+    pub(crate) fn parse(value: Option<&str>) -> Self {
+        let mut options: Vec<String> = value
+            .unwrap_or_default()
+            .split(',')
+            .map(|option| option.trim().to_ascii_lowercase())
+            .filter(|option| !option.is_empty())
+            .collect();
+        options.sort_unstable();
+        Self(options)
+    }
+
+    /// Whether the header of this (lower-case) name is among them.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.0.binary_search_by(|option| option.as_str().cmp(name)).is_ok()
+    }
 }
 
 fn normal_form(name: &str) -> Cow<'_, str> {

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{forward::Location, problem::ProblemCode, request_headers::connection_options};
+use super::{forward::Location, problem::ProblemCode, request_headers::ConnectionOptions};
 use crate::config::Navigation;
 
 /// Removed by name; sorted.
@@ -131,12 +131,10 @@ pub fn edit<'a>(
     location: Option<Location>,
 ) -> Result<ResponseEdit<'a>, ProblemCode> {
     let header = |name| headers.iter().find(|(found, _)| *found == name).map(|(_, value)| *value);
-    let named = header("connection").map(connection_options).unwrap_or_default();
+    let named = ConnectionOptions::parse(header("connection"));
     let drop = headers
         .iter()
-        .filter(|(name, value)| {
-            is_dropped(rules, name, value) || named.iter().any(|n| n.eq_ignore_ascii_case(name))
-        })
+        .filter(|(name, value)| is_dropped(rules, name, value) || named.contains(name))
         .map(|(name, _)| *name)
         .collect();
     let set = rules.fixed().iter().map(|(name, value)| (*name, Cow::Borrowed(*value))).collect();
