@@ -210,18 +210,19 @@ fn read_top_level(
     let base_path = read_base_path(table, faults);
     let provider = read_provider(table, allow_loopback_http, &origins, secrets.client, faults);
     let session = limits::read(table, secrets.keys, faults);
-    let routes_of_table = table.field("routes");
-    let routes_of_variable =
-        routes_variable.map(|value| Field { key: "TOKENKEEP_ROUTES".to_owned(), value });
-    let routes = routes_of_variable.or(routes_of_table).map_or_else(Vec::new, |field| {
-        let surroundings = routes::Surroundings { base_path: &base_path, allow_loopback_http };
-        routes::read(&field, environment, &surroundings, faults)
-    });
     let csrf = table.choice(
         "csrf",
         &[("fetch-metadata", CsrfPolicy::FetchMetadata), ("header", CsrfPolicy::Header)],
         faults,
     );
+    let routes_of_table = table.field("routes");
+    let routes_of_variable =
+        routes_variable.map(|value| Field { key: "TOKENKEEP_ROUTES".to_owned(), value });
+    let routes = routes_of_variable.or(routes_of_table).map_or_else(Vec::new, |field| {
+        let surroundings =
+            routes::Surroundings { base_path: &base_path, allow_loopback_http, csrf };
+        routes::read(&field, environment, &surroundings, faults)
+    });
     let post_logout_target = read_post_logout_target(table, &base_path, faults);
     let jurisdiction = table.choice(
         "jurisdiction",

@@ -1,7 +1,7 @@
 //! The routes: which paths go to which API, and what goes with them.
 
 use super::{
-    Navigation, Route, RoutePath, SessionRequirement, Upstream,
+    CsrfPolicy, Navigation, Route, RoutePath, SessionRequirement, Upstream,
     address::{WebUrl, is_canonical_path, is_resource, is_scope_token, is_under},
     fault::{Faults, shown_text},
     parse::Environment,
@@ -24,6 +24,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) base_path: &'a str,
     /// `dangerously_allow_loopback_http`.
     pub(super) allow_loopback_http: bool,
+    /// `csrf`.
+    pub(super) csrf: CsrfPolicy,
 }
 
 /// A route as far as it could be read, with what only the rules across routes need.
@@ -120,6 +122,16 @@ fn read_route<'a>(
         ],
         faults,
     );
+    let carries_token = session != SessionRequirement::Anonymous;
+    if surroundings.csrf == CsrfPolicy::Header && navigation != Navigation::Refuse && carries_token
+    {
+        // A navigation brings no header: the setting would never let a token out.
+        faults.add(
+            table.key("navigation"),
+            "documents on a route with a session, while csrf is \"header\"",
+            "\"refuse\", or csrf = \"fetch-metadata\"",
+        );
+    }
     let methods = read_methods(table, faults);
     let strip_prefix = table.flag("strip_prefix", false, faults);
     if strip_prefix && matches!(path, Some(RoutePath::Exact(_))) {

@@ -128,7 +128,7 @@ fn every_setting_arrives() {
     let config = accept(&with(&json!({
         "origin": "https://app.example.com:8443",
         "base_path": "/a/b",
-        "csrf": "header",
+        "csrf": "fetch-metadata",
         "post_logout_target": "/bye",
         "jurisdiction": "eu",
         "log": { "subject": true },
@@ -165,7 +165,8 @@ fn every_setting_arrives() {
     assert_eq!(config.origins.first().unwrap().port, 8443);
     assert_eq!(config.origins.first().unwrap().authority, "app.example.com:8443");
     assert_eq!((config.base_path.as_str(), config.post_logout_target.as_str()), ("/a/b", "/bye"));
-    assert_eq!(config.csrf, CsrfPolicy::Header);
+    assert_eq!(config.csrf, CsrfPolicy::FetchMetadata);
+    assert_eq!(accept(&with(&json!({ "csrf": "header" }))).csrf, CsrfPolicy::Header);
     assert_eq!(config.jurisdiction, Some(Jurisdiction::Eu));
     assert!(config.log_subject);
     let provider = &config.provider;
@@ -226,13 +227,13 @@ fn every_wrong_key_is_named_at_once() {
         "session.idle_minutes",
         "session.cache_seconds",
         "session.idle",
+        "csrf",
         "routes[0].path",
         "routes[0].upstream",
         "routes[0].session",
         "routes[1]",
         "routes[2].upstream.url",
         "routes[2].retry",
-        "csrf",
         "orgin",
     ];
     assert_eq!(keys(&environment), expected);

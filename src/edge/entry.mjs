@@ -122,20 +122,29 @@ function discard(response, ctx) {
 
 // Does what the core's plans say until there is a response. Bodies stay native on both ways.
 async function follow(plan, head, request, env, ctx) {
-  // A short body that may have to be sent again, and the API's 401 while another token is asked for.
-  // (A GET with a length of zero has a body object that `fetch` refuses.)
-  let kept = request.method === "GET" || request.method === "HEAD" ? null : request.body;
+  // What is sent along: a stream that can go once, a short body that was kept, or nothing. (A length
+  // of zero comes with a stream too, which a GET may not have and a second try could not send.)
+  let body = request.headers.get("content-length") === "0" ? null : request.body;
+  // The API's response, while the core says what becomes of it.
   let held = null;
   for (;;) {
     const lines = plan.split("\n");
     switch (lines[0]) {
-      // method, URL, binding, whether the body is kept, journey, names to drop, headers to set…
+      // method, URL, binding, whether the body is kept, cache mode, journey, names to drop, headers…
       case "F": {
-        if (held !== null) discard(held.response, ctx);
-        held = null;
-        if (lines[4] === "keep" && !(kept instanceof ArrayBuffer)) kept = await request.arrayBuffer();
-        const init = { method: lines[1], headers: changed(request.headers, lines, 6), redirect: "manual" };
-        if (kept !== null) init.body = kept;
+        if (held !== null) {
+          if (body instanceof ReadableStream) {
+            // It went with the first try and can't go again: the API's own 401 stands.
+            plan = "H";
+            break;
+          }
+          discard(held.response, ctx);
+          held = null;
+        }
+        if (lines[4] === "keep" && body instanceof ReadableStream) body = await request.arrayBuffer();
+        const init = { method: lines[1], headers: changed(request.headers, lines, 7), redirect: "manual" };
+        if (lines[5] !== "default") init.cache = lines[5];
+        if (body !== null) init.body = body;
         let response;
         try {
           response = await (lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init));
@@ -145,8 +154,8 @@ async function follow(plan, head, request, env, ctx) {
           break;
         }
         enterWorkerHalf(env);
-        plan = core.relay(head, lines[5], headText(response.status, "", response.headers), Date.now());
-        held = { response, journey: lines[5] };
+        plan = core.relay(head, lines[6], headText(response.status, "", response.headers), Date.now());
+        held = { response, journey: lines[6] };
         break;
       }
       // names to drop, headers to set…
@@ -173,9 +182,9 @@ async function follow(plan, head, request, env, ctx) {
         return answer(lines[1]);
       case "E": {
         const limit = Number(lines[1]);
-        const body = limit > 0 ? await boundedText(request, limit) : undefined;
+        const form = limit > 0 ? await boundedText(request, limit) : undefined;
         enterWorkerHalf(env);
-        return answer(await settled(core.endpoint(head, body, (name, text) => ask(env, name, text)), 60_000));
+        return answer(await settled(core.endpoint(head, form, (name, text) => ask(env, name, text)), 60_000));
       }
       case "S":
         if (env.ASSETS) return env.ASSETS.fetch(request);

@@ -192,12 +192,14 @@ fn asking_text(asking: &Asking) -> String {
     }
 }
 
-/// `F`, method, URL, binding, whether the body is kept, the journey, names to drop, headers to set.
+/// `F`, method, URL, binding, whether the body is kept, the cache mode, the journey, names to drop,
+/// headers to set. What a token fetched is for no cache on the way, whatever a zone's rules say.
 fn forward_text(forward: &Forward<'_, '_>, journey: &Journey) -> String {
     let Ok(journey) = serde_json::to_string(journey) else { return internal() };
     let keep = if forward.replay == Replay::KeepBody { "keep" } else { "" };
+    let cache = if forward.attached.is_some() { "no-store" } else { "default" };
     let mut plan = format!(
-        "F\n{}\n{}\n{}\n{keep}\n{journey}\n{}",
+        "F\n{}\n{}\n{}\n{keep}\n{cache}\n{journey}\n{}",
         forward.method.as_str(),
         forward.url.as_str(),
         forward.binding.unwrap_or_default(),

@@ -1,7 +1,8 @@
 //! What a request wants to make of an API's answer (Fetch Metadata, `Sec-Fetch-Dest`), and whether
 //! the route's `navigation` lets it (design §3).
 //!
-//! An API's answer is data. As a document, a frame or a service worker it would act as our origin.
+//! An API's answer is data. As a document, a frame, a worker or a script it would act as our origin:
+//! what somebody uploaded to an API would run past the page's `script-src 'self'`.
 
 use super::{Method, head::RequestHead, problem::ProblemCode};
 use crate::config::Navigation;
@@ -18,6 +19,9 @@ pub(crate) enum Visit {
 impl Visit {
     pub(crate) fn of(head: &RequestHead<'_>, navigation: Navigation) -> Result<Self, ProblemCode> {
         let refused = Err(ProblemCode::NavigationRefused);
+        if navigation != Navigation::Page && is_code(head) {
+            return refused;
+        }
         let Some(dest) = self::dest(head) else { return Ok(Self::Call) };
         let from_us = head.known.sec_fetch_site == Some("same-origin");
         let is_page = matches!(dest, "document" | "iframe" | "frame" | "fencedframe");
@@ -50,4 +54,12 @@ pub(crate) fn dest<'h>(head: &RequestHead<'h>) -> Option<&'h str> {
         _ if known.sec_fetch_mode == Some("navigate") => Some("document"),
         _ => None,
     }
+}
+
+/// What is asked for would run as code of the page.
+fn is_code(head: &RequestHead<'_>) -> bool {
+    matches!(
+        head.known.sec_fetch_dest,
+        Some("script" | "worker" | "sharedworker" | "audioworklet" | "paintworklet" | "xslt")
+    )
 }

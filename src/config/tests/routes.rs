@@ -12,6 +12,26 @@ fn with_route(patch: &Value) -> Environment {
 }
 
 #[test]
+fn documents_with_a_session_do_not_go_with_the_header_that_no_navigation_brings() {
+    for (session, navigation, expected) in [
+        ("required", "page", vec!["routes[0].navigation"]),
+        ("optional", "download", vec!["routes[0].navigation"]),
+        ("anonymous", "page", vec![]),
+        ("required", "refuse", vec![]),
+    ] {
+        let route = json!({
+            "path": "/api/*",
+            "upstream": { "service": "API" },
+            "session": session,
+            "navigation": navigation,
+        });
+        let environment = with(&json!({ "csrf": "header", "routes": [route.clone()] }));
+        assert_eq!(parse(&environment).map_or_else(|_| keys(&environment), |_| vec![]), expected);
+        accept(&with(&json!({ "csrf": "fetch-metadata", "routes": [route] })));
+    }
+}
+
+#[test]
 fn each_rule_of_a_route_holds() {
     let cases = [
         (json!({ "path": null }), "path"),

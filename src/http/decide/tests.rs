@@ -296,8 +296,14 @@ fn a_document_gets_what_the_routes_navigation_says() {
         (
             "GET",
             "sec-fetch-dest: script\nsec-fetch-site: same-origin\n",
-            ["ask"; 3],
-            ["unauthenticated"; 3],
+            [nr, nr, "ask"],
+            [nr, nr, "unauthenticated"],
+        ),
+        (
+            "GET",
+            "sec-fetch-dest: worker\nsec-fetch-site: same-origin\n",
+            [nr, nr, "ask"],
+            [nr, nr, "unauthenticated"],
         ),
         (
             "GET",
