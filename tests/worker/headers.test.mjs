@@ -51,7 +51,8 @@ const DROPPED = [
 ].filter((line) => !line.startsWith("Origin-Not"));
 
 // What workerd, or the network below it, adds by itself; none of it comes from the client.
-const RUNTIME = new Set(["host", "connection", "cf-worker", "accept-encoding", "authorization", "content-length"]);
+// (The last two say to caches on the way that what a token fetches isn't theirs to keep.)
+const RUNTIME = new Set(["host", "connection", "cf-worker", "accept-encoding", "authorization", "content-length", "cache-control", "pragma"]);
 
 test("what a client may say arrives as it is; identities, origins and hops that it claims don't", async () => {
   const { answer, seen } = await arrived("/api/x", [...own(), ...KEPT.map(([name, value]) => `${name}: ${value}`), ...DROPPED, "Connection: close"]);
@@ -66,6 +67,7 @@ test("what a client may say arrives as it is; identities, origins and hops that 
   const tokens = upstream.values(seen[0], "authorization");
   assert.equal(tokens.length, 1);
   assert.match(tokens[0], /^Bearer eyJ/);
+  assert.deepEqual(upstream.values(seen[0], "cache-control"), ["no-cache"], "for no cache on the way");
   assert.ok(!names.includes("cookie"));
 });
 

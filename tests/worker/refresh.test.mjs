@@ -238,6 +238,20 @@ test("a call with a body is sent again after the API's 401 only where the route 
   }
 });
 
+// A browser sends `Content-Length: 0` with every PUT and POST that has no body.
+test("a call whose body is empty is sent again after the API's 401", async () => {
+  for (const [method, path] of [["PUT", "/api/elsewhere"], ["DELETE", "/api/elsewhere"], ["POST", "/again/elsewhere"]]) {
+    const browser = await world.loggedIn();
+    await world.worker.clock({ seconds: TTL / 2 });
+    world.api.control.refuse(1);
+    const seen = world.api.control.log.length;
+    const answer = await world.call(browser, path, { method, headers: { "Content-Length": "0" } });
+    assert.equal(answer.status, 404, `${method}: ${answer.code}: the API's own answer to the second try`);
+    assert.equal(world.api.control.log.length, seen + 2);
+    await world.worker.clock({});
+  }
+});
+
 test("a POST is not sent twice after the API's 401", async () => {
   const browser = await world.loggedIn();
   await world.worker.clock({ seconds: TTL / 2 });
