@@ -61,7 +61,7 @@ impl<P: Ports> Context<'_, P> {
 
     /// The id of an error that a person sees: on the page and in the log, 12 characters.
     pub(crate) fn event_id(&self) -> String {
-        base64url::encode(self.ports.bytes::<9>())
+        event_id(self.ports)
     }
 
     /// The session that the request's cookie names, if we issued that cookie. No store is asked.
@@ -74,6 +74,11 @@ impl<P: Ports> Context<'_, P> {
     pub(crate) fn endpoint_url(&self, origin: &Origin, endpoint: &str) -> String {
         format!("{}{}/{endpoint}", origin.serialized, self.config.base_path)
     }
+}
+
+/// An id for what a person sees on a page, to find it in the log: 12 characters.
+pub fn event_id<E: Entropy>(entropy: &E) -> String {
+    base64url::encode(entropy.bytes::<9>())
 }
 
 /// Keyed hash of a session, for audit lines: tells lines of one session together and opens nothing.

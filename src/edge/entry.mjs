@@ -229,16 +229,29 @@ function broken(status) {
 
 export default {
   async fetch(request, env, ctx) {
+    const head = headText(request.method, request.url, request.headers);
     try {
       enterWorkerHalf(env);
-      const head = headText(request.method, request.url, request.headers);
       return await follow(core.plan(head, Date.now()), head, request, env, ctx);
     } catch (error) {
       if (!noteTrap(error)) console.error(JSON.stringify({ level: "error", event: "failed", kind: error?.name ?? "unknown" }));
-      return broken(poisoned ? 502 : 500);
+      return failed(head, request, env);
     }
   },
 };
+
+// A person gets a page, made by the next instance; a program gets a problem.
+function failed(head, request, env) {
+  const status = poisoned ? 502 : 500;
+  try {
+    if (request.headers.get("sec-fetch-mode") !== "navigate") return broken(status);
+    enterWorkerHalf(env);
+    return answer(core.failed(head).slice(2));
+  } catch (error) {
+    noteTrap(error);
+    return broken(status);
+  }
+}
 
 // A Durable Object whose logic is a Rust struct of one wasm instance. When the instance is gone the
 // struct is too: then the object ends itself, so that its hanging calls are rejected and the next

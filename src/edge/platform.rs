@@ -9,13 +9,12 @@ use crate::{
 };
 
 /// Replaces the default panic hook, which would log message and stack: a panic is a defect, and
-/// its text may hold what a request brought. The entry logs that the core trapped.
+/// its text may hold what a request brought. Only the place in the source is told.
 #[wasm_bindgen(start)]
 fn start() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(String::new, ToString::to_string);
-        let line = serde_json::json!({ "level": "error", "event": "panicked", "place": place });
-        web_sys::console::error_1(&JsValue::from_str(&line.to_string()));
+        let location = panic.location().map_or_else(String::new, ToString::to_string);
+        Platform.record(Event::Trapped { location });
     }));
 }
 

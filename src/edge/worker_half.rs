@@ -24,6 +24,7 @@ use crate::{
     app::{
         self,
         call::{Asking, Calls, Journey, Question, Step},
+        context::event_id,
         metadata::MetadataCache,
         ports::{AuditLog, Clock, Entropy, HttpClient, SessionStore, StoreError},
     },
@@ -33,6 +34,7 @@ use crate::{
         decide::{Forward, Replay},
         head::RequestHead,
         message::{Answer, HttpRequest, HttpResponse, TransportError},
+        page,
         problem::{ProblemCode, problem},
         response_headers::ResponseEdit,
     },
@@ -132,6 +134,20 @@ pub async fn endpoint(head: String, body: Option<String>, ask: Function) -> Stri
 #[wasm_bindgen]
 pub fn upstream_unreachable() -> String {
     answered(&problem(ProblemCode::UpstreamUnreachable))
+}
+
+/// The answer to a person whose navigation came to nothing because the core trapped: a page that
+/// says so. (A program gets the entry's own problem.)
+#[wasm_bindgen]
+pub fn failed(head: &str) -> String {
+    with_head(head, |config, head, _| {
+        let Some(origin) = head.our_origin(config) else { return internal() };
+        let event_id = event_id(&Platform);
+        let answer = page::error(config, origin, ProblemCode::Internal, &event_id);
+        let code = ProblemCode::Internal.as_str();
+        Platform.record(Event::ErrorShown { event_id, code, detail: "trapped" });
+        format!("A\n{}", answer_text(&answer))
+    })
 }
 
 /// The answer where there are no static files to look in.

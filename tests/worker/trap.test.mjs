@@ -9,11 +9,12 @@ import { gate, until } from "./support/wait.mjs";
 import { assertProblem, startWorld } from "./support/world.mjs";
 
 const TRAP = "wasm.plan(4294967295,64,0)";
-const ENTRY = "async fetch(request,env,ctx){try{";
+// Where the entry's own catch begins.
+const ENTRY = /async fetch\(request,env,ctx\)\{.*?try\{/s;
 
 function patch(source) {
-  assert.equal(source.split(ENTRY).length, 2, "the entry has the place that the test knows");
-  return source.replace(ENTRY, () => `${ENTRY}
+  assert.match(source, ENTRY, "the entry has the place that the test knows");
+  return source.replace(ENTRY, (entry) => `${entry}
     if (request.url.endsWith("/trap/caught")) ${TRAP};
     if (request.url.endsWith("/trap/uncaught")) { queueMicrotask(() => ${TRAP}); return new Response(null, { status: 204 }); }
   `);
@@ -47,6 +48,15 @@ test("a trap is answered with a problem, and the next call of the same session i
     const answer = await world.call(browser, "/api/x");
     assert.equal(answer.status, 200, `${answer.status} ${answer.code} after trap ${times}`);
   }
+});
+
+test("a person whose navigation met a trap gets a page with an id that the log has", async () => {
+  const page = await world.browser().navigate(`${world.origin}/trap/caught`);
+  assert.equal(page.status, 500);
+  assert.match(page.header("content-type"), /^text\/html/);
+  assert.match(page.text, /Back to the app/);
+  const shown = await until(() => world.worker.audit.find((event) => event.event === "error_shown"), "the page's line in the log");
+  assert.ok(page.text.includes(shown.event_id));
 });
 
 test("a trap that no catch sees is noticed all the same", async () => {
