@@ -60,7 +60,7 @@ async function bringUp(ports, stops, stop) {
   const { demoClient, startProvider } = await import("../demo/provider.mjs");
   const { startApi } = await import("../demo/api.mjs");
   const { CLIENT_SECRET } = secrets();
-  const origin = `http://localhost:${ports.PORT}`;
+  const origin = pageOrigin(ports);
 
   const provider = await startProvider({
     port: ports.PROVIDER_PORT,
@@ -124,12 +124,15 @@ function startWorker(ports) {
   };
 }
 
+/** As a browser writes it: without the port if that is 80. */
+const pageOrigin = ({ PORT }) => new URL(`http://localhost:${PORT}`).origin;
+
 /** What the configuration must know when a port isn't the one in wrangler.toml. */
 function overrides({ PORT, PROVIDER_PORT, API_PORT }) {
   if (PORT === DEFAULTS.PORT && PROVIDER_PORT === DEFAULTS.PROVIDER_PORT && API_PORT === DEFAULTS.API_PORT) return undefined;
   const api = `http://localhost:${API_PORT}`;
   return {
-    origin: [`http://localhost:${PORT}`],
+    origin: [pageOrigin({ PORT })],
     provider: { issuer: `http://localhost:${PROVIDER_PORT}` },
     routes: [{ path: "/api/*", upstream: { url: api }, strip_prefix: true, session: "required", resource: api }],
   };
