@@ -9,7 +9,7 @@ import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 
-import { ask, atLeast, root, Wanted } from "./steps.mjs";
+import { ask, atLeast, began, root, Wanted } from "./steps.mjs";
 
 const NEEDED = "22.12.0";
 const platform = `${process.platform === "darwin" && process.arch === "arm64" ? "node-bin" : "node"}-${process.platform}-${process.arch}`;
@@ -58,7 +58,7 @@ export async function underNewNode(script) {
   const child = spawn(node, [script, ...process.argv.slice(2)], {
     cwd: process.cwd(),
     stdio: "inherit",
-    env: { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` },
+    env: { ...process.env, TOKENKEEP_BEGAN: String(began), PATH: `${dirname(node)}${delimiter}${process.env.PATH}` },
   });
   // A terminal sends Ctrl-C to both; a signal to this process alone is handed on. Twice does no harm.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));

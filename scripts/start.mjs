@@ -10,13 +10,12 @@ import { fileURLToPath } from "node:url";
 
 import { underNewNode } from "./node22.mjs";
 import { setup } from "./setup.mjs";
-import { giveUp, isBuilt, root, run, seconds, step, Wanted } from "./steps.mjs";
+import { began, giveUp, isBuilt, root, run, seconds, step, Wanted } from "./steps.mjs";
 
 const DEFAULTS = { PORT: 8787, PROVIDER_PORT: 9000, API_PORT: 9100 };
 const WHO = { PORT: "the page and Tokenkeep", PROVIDER_PORT: "the provider", API_PORT: "the API" };
 
 async function main() {
-  const started = Date.now();
   const ports = await freePorts();
   await setup();
   await underNewNode(fileURLToPath(import.meta.url));
@@ -25,7 +24,7 @@ async function main() {
   const stops = [];
   const stop = stopper(stops);
   await step("provider, API and Tokenkeep", () => bringUp(ports, stops, stop));
-  welcome(ports, started);
+  welcome(ports);
 }
 
 /** All three ports, each free; the one that isn't is named before anything starts. */
@@ -61,7 +60,7 @@ async function bringUp(ports, stops, stop) {
   const { demoClient, startProvider } = await import("../demo/provider.mjs");
   const { startApi } = await import("../demo/api.mjs");
   const { CLIENT_SECRET } = secrets();
-  const origin = `http://localhost:${ports.PORT}`;
+  const origin = pageOrigin(ports);
 
   const provider = await startProvider({
     port: ports.PROVIDER_PORT,
@@ -125,12 +124,15 @@ function startWorker(ports) {
   };
 }
 
+/** As a browser writes it: without the port if that is 80. */
+const pageOrigin = ({ PORT }) => new URL(`http://localhost:${PORT}`).origin;
+
 /** What the configuration must know when a port isn't the one in wrangler.toml. */
 function overrides({ PORT, PROVIDER_PORT, API_PORT }) {
   if (PORT === DEFAULTS.PORT && PROVIDER_PORT === DEFAULTS.PROVIDER_PORT && API_PORT === DEFAULTS.API_PORT) return undefined;
   const api = `http://localhost:${API_PORT}`;
   return {
-    origin: [`http://localhost:${PORT}`],
+    origin: [pageOrigin({ PORT })],
     provider: { issuer: `http://localhost:${PROVIDER_PORT}` },
     routes: [{ path: "/api/*", upstream: { url: api }, strip_prefix: true, session: "required", resource: api }],
   };
@@ -173,9 +175,9 @@ function stopper(stops) {
   return stop;
 }
 
-function welcome({ PORT, PROVIDER_PORT, API_PORT }, started) {
+function welcome({ PORT, PROVIDER_PORT, API_PORT }) {
   console.log(`
-  http://localhost:${PORT}      (up after ${seconds(started)})
+  http://localhost:${PORT}      (up after ${seconds(began)})
 
   Sign in as  alice / wonderland   or   bob / builder
   What to try: place an order; open the page in a second tab and sign out in one;

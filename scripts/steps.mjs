@@ -9,6 +9,9 @@ import { fileURLToPath } from "node:url";
 /** The repository's top folder. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
+/** When this run began, also where a newer Node has taken over since (`underNewNode`). */
+export const began = Number(process.env.TOKENKEEP_BEGAN ?? Date.now());
+
 /** Something that a person must do first; shown without a stack. */
 export class Wanted extends Error {}
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { browser } from "./browser.mjs";
 import { underNewNode } from "./node22.mjs";
 import { setup } from "./setup.mjs";
-import { giveUp, root, seconds } from "./steps.mjs";
+import { began, giveUp, root, seconds } from "./steps.mjs";
 
 const WASM = ["--target", "wasm32-unknown-unknown", "--lib"];
 const LINTS = ["--", "-D", "warnings"];
@@ -29,7 +29,6 @@ const PARTS = [
 const LIMIT = 20;
 
 async function main() {
-  const started = Date.now();
   await setup();
   const chromium = await browser();
   await underNewNode(fileURLToPath(import.meta.url));
@@ -41,7 +40,7 @@ async function main() {
   for (const { part, passed, failed, took, why } of results) {
     console.log(`${failed > 0 ? "✗" : "✓"} ${part.name.padEnd(28)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed   ${took}${why ? `   ${why}` : ""}`);
   }
-  console.log(`all of it took ${seconds(started)}`);
+  console.log(`all of it took ${seconds(began)}`);
   report(sum(results, "passed"), sum(results, "failed"));
 }
 

@@ -96,7 +96,8 @@ impl Secrets {
     /// RFC 6749 Appendix A.2: printable ASCII. A line break at the end, as `echo` makes it, would
     /// be refused by the provider with no word of why.
     fn read_client(environment: &Environment, faults: &mut Faults) -> Option<Secret<String>> {
-        const EXPECTED: &str = "the client's secret from the provider, by `wrangler secret put`";
+        const EXPECTED: &str =
+            "the client's secret from the provider, by `wrangler secret put` or in .dev.vars";
         let secret = present("CLIENT_SECRET", &environment.client_secret, EXPECTED, faults)?;
         if !is_vschar(secret.expose()) {
             let found = "a secret with a line break, space around it or a character beyond ASCII";

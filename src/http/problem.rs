@@ -86,7 +86,7 @@ macro_rules! problems {
 problems! {
     // The deployment.
     ConfigInvalid = 503 "config_invalid" Operator "The configuration is not valid"
-        "This application is not set up correctly, so nothing is served."
+        "This application is not set up correctly, so nothing is served. Its log says what is wrong."
         "The operator: the Worker's log lists every wrong key with what would be right.";
     OriginUnknown = 421 "origin_unknown" Operator "This host is not served here"
         "The address that was called is not one of the configured origins."
@@ -157,10 +157,10 @@ problems! {
 
     // The provider.
     ProviderUnavailable = 503 "provider_unavailable" Provider "The login service can't be reached"
-        "The login service did not answer, or not in a usable way. The session itself is not lost."
+        "The login service did not answer, or not in a usable way. Who is logged in stays logged in."
         "The provider; try again after `Retry-After`. The log says which request failed and how.";
     ProviderOverloaded = 503 "provider_overloaded" Provider "The login service is overloaded"
-        "The login service asked for fewer requests. The session itself is not lost."
+        "The login service asked for fewer requests. Who is logged in stays logged in."
         "The provider, or the operator's quota there; try again after `Retry-After`.";
     ProviderRefusesClient = 503 "provider_refuses_client" Operator "The login service does not accept this application"
         "The login service refused this application's own credentials."
