@@ -73,6 +73,13 @@ pub enum Command {
         /// Keep the ID token for a one-time logout URL and answer with its ticket.
         keep_id_token: bool,
     },
+    /// End it without the cookie: a verified logout token, an administrator, another device of the
+    /// person's. Nothing is opened for it: the record goes as it is, and the refresh token is
+    /// revoked only where the object holds it open anyway.
+    Close {
+        /// Why.
+        reason: EndReason,
+    },
     /// Give out, once, the ID token that a logout kept under this ticket's key.
     RedeemLogout {
         /// From the one-time URL.

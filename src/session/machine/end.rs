@@ -77,14 +77,7 @@ impl Machine {
         turn: &mut Turn<'_>,
     ) -> Reply {
         let reply = match &self.state {
-            // A create may still be on its way to here.
-            State::Empty | State::Exchanging(_) => {
-                self.cancel_login(LoginFailure::AlreadyUsed, turn);
-                let until = turn.now.after(Transaction::LIFETIME);
-                self.state = State::Ended(Tombstone::new(id.key(), until));
-                turn.dirty = true;
-                EndedReply::default()
-            }
+            State::Empty | State::Exchanging(_) => self.forestall(id.key(), turn),
             State::Closed(_) | State::Open(_) => {
                 if self.open(id).is_none() {
                     return Reply::NoSession;
@@ -95,6 +88,47 @@ impl Machine {
             State::Newer => return Reply::Unsupported,
         };
         Reply::Ended(Box::new(reply))
+    }
+
+    /// Ends it without the cookie; nothing is given out.
+    pub(super) fn close(
+        &mut self,
+        key: SessionKey,
+        reason: EndReason,
+        turn: &mut Turn<'_>,
+    ) -> Reply {
+        let ended = match &self.state {
+            State::Empty | State::Exchanging(_) => self.forestall(key, turn).ended,
+            State::Closed(_) => {
+                self.end_closed(reason, turn);
+                true
+            }
+            State::Open(_) => self.end_session(reason, false, turn).ended,
+            State::Ended(_) | State::Damaged => false,
+            State::Newer => return Reply::Unsupported,
+        };
+        Reply::Ended(Box::new(EndedReply { ended, ..EndedReply::default() }))
+    }
+
+    /// There is no session yet, but a create may be on its way to here: it comes too late.
+    fn forestall(&mut self, key: SessionKey, turn: &mut Turn<'_>) -> EndedReply {
+        self.cancel_login(LoginFailure::AlreadyUsed, turn);
+        let until = turn.now.after(Transaction::LIFETIME);
+        self.state = State::Ended(Tombstone::new(key, until));
+        turn.dirty = true;
+        EndedReply::default()
+    }
+
+    /// Ends a session that nobody has opened: its record goes as it is.
+    fn end_closed(&mut self, reason: EndReason, turn: &mut Turn<'_>) {
+        let State::Closed(closed) = &self.state else { return };
+        let until = closed.open.created.after(Transaction::LIFETIME);
+        let mut tombstone = Tombstone::new(closed.open.session.clone(), until);
+        tombstone.reason = Some(reason);
+        let session = self.keys().audit_name(&tombstone.session);
+        turn.events.push(Event::SessionEnded { session, reason });
+        self.bury(tombstone, turn.now);
+        turn.dirty = true;
     }
 
     /// Ends the open session: everyone who waits is told, what was kept goes.
@@ -293,13 +327,7 @@ impl Machine {
             }
             State::Closed(closed) => {
                 if let Some(reason) = closed.open.deadlines.ended(now) {
-                    let until = closed.open.created.after(Transaction::LIFETIME);
-                    let mut tombstone = Tombstone::new(closed.open.session.clone(), until);
-                    tombstone.reason = Some(reason);
-                    let session = self.keys().audit_name(&tombstone.session);
-                    turn.events.push(Event::SessionEnded { session, reason });
-                    self.bury(tombstone, now);
-                    turn.dirty = true;
+                    self.end_closed(reason, turn);
                 }
             }
             State::Ended(_) => self.sweep(turn),

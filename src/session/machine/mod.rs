@@ -187,6 +187,10 @@ impl Machine {
                 let reply = self.end(&session_id, reason, keep_id_token, turn);
                 turn.reply(caller, reply);
             }
+            Command::Close { reason } => {
+                let reply = self.close(session_key, reason, turn);
+                turn.reply(caller, reply);
+            }
             Command::RedeemLogout { ticket } => {
                 let reply = self.redeem_logout(&ticket, turn);
                 turn.reply(caller, reply);
@@ -386,7 +390,7 @@ impl Command {
             Self::Access { session_id, .. }
             | Self::Status { session_id, .. }
             | Self::End { session_id, .. } => Some(session_id),
-            Self::RedeemLogout { .. } => None,
+            Self::Close { .. } | Self::RedeemLogout { .. } => None,
         }
     }
 }

@@ -30,6 +30,51 @@ fn an_old_sessions_logout_leaves_nothing_behind() {
     assert!(world.row.is_none() && world.alarm.is_none());
 }
 
+// Back-channel logout, other devices, the administrator: none of them has the cookie.
+#[test]
+fn an_end_without_the_cookie_opens_nothing_and_gives_nothing_out() {
+    for is_open in [true, false] {
+        let mut world = World::logged_in(Some(300), true);
+        if !is_open {
+            world.restart();
+        }
+        let caller = world.ask(Command::Close { reason: EndReason::BackChannel });
+        let ended = world.ended(caller);
+        assert!(ended.ended);
+        assert!(ended.id_token.is_none() && ended.end_session_endpoint.is_none());
+        let reason = EndReason::BackChannel;
+        assert!(world.events.iter().any(|event| matches!(
+            event,
+            Event::SessionEnded { reason: found, .. } if *found == reason
+        )));
+        // Only what is open already can be taken back at the provider.
+        if is_open {
+            assert_eq!(world.revoked(), "refresh-1");
+        } else {
+            assert!(world.works.is_empty());
+        }
+        world.restart();
+        let access = world.access(key_a(), None);
+        assert!(matches!(world.reply(access), Reply::NoSession), "open: {is_open}");
+        let again = world.ask(Command::Close { reason });
+        assert!(!world.ended(again).ended);
+    }
+}
+
+// A logout token can come between a session's entry in the index and its record.
+#[test]
+fn an_end_without_the_cookie_wins_over_the_login_that_is_under_way() {
+    let mut world = World::new();
+    let login = world.ask(Command::Login(Box::new(login("code"))));
+    let close = world.ask(Command::Close { reason: EndReason::Remote });
+    assert!(!world.ended(close).ended);
+    let Reply::LoginFailed(LoginFailure::AlreadyUsed) = world.reply(login) else { panic!() };
+    world.works.clear();
+    world.login_done(Ok(new_session()));
+    assert_eq!(world.revoked(), "refresh-1");
+    assert!(!world.is_alive());
+}
+
 // Some providers keep one grant per user and client.
 #[test]
 fn a_replaced_session_revokes_nothing_not_even_what_a_refresh_brings_later() {
