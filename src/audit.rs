@@ -8,6 +8,7 @@
 use serde::Serialize;
 
 use crate::{
+    http::problem::{Owner, ProblemCode},
     session::{EndReason, LoginFailure},
     time::Timestamp,
 };
@@ -129,6 +130,13 @@ pub enum Event {
         /// One line a fault: key path, what was found (never a secret), what would be right.
         faults: Vec<String>,
     },
+    /// A request for an origin that isn't configured was answered 421.
+    OriginUnknown {
+        /// What it was for: the caller's word, cut to 200 characters.
+        called: String,
+        /// What is configured.
+        configured: Vec<String>,
+    },
     /// The WebAssembly instance trapped and was thrown away.
     Trapped {
         /// File, line and column in Tokenkeep's source, where the panic hook knew it.
@@ -203,8 +211,9 @@ impl Event {
     }
 
     /// How loud it is.
-    pub const fn level(&self) -> Level {
+    pub fn level(&self) -> Level {
         match self {
+            Self::CallRefused { code } => refusal_level(code),
             Self::ConfigInvalid { .. }
             | Self::Trapped { .. }
             | Self::LoginFailed { failure: LoginFailure::ProviderRefusesClient, .. }
@@ -215,11 +224,11 @@ impl Event {
             | Self::ErrorShown { .. }
             | Self::IdentityRefused { .. }
             | Self::LoginFailed { .. }
+            | Self::OriginUnknown { .. }
             | Self::ProviderTrouble { .. }
             | Self::RefreshFailed { .. }
             | Self::RevocationFailed { .. } => Level::Warn,
-            Self::CallRefused { .. }
-            | Self::LoginStarted { .. }
+            Self::LoginStarted { .. }
             | Self::LoginSucceeded { .. }
             | Self::LogoutRequested { .. }
             | Self::LogoutReturned { .. }
@@ -228,6 +237,15 @@ impl Event {
             | Self::SessionStarted { .. }
             | Self::SubjectKnown { .. } => Level::Info,
         }
+    }
+}
+
+/// A call that was refused is as loud as whose move it is.
+fn refusal_level(code: &str) -> Level {
+    match ProblemCode::ALL.iter().find(|known| known.as_str() == code).map(|code| code.owner()) {
+        Some(Owner::Operator) => Level::Error,
+        Some(Owner::Api | Owner::Provider | Owner::Us) => Level::Warn,
+        _ => Level::Info,
     }
 }
 
@@ -248,6 +266,18 @@ mod tests {
     fn a_line_break_in_a_value_can_not_begin_a_second_line() {
         let event = Event::ConfigInvalid { faults: vec!["a\n{\"event\":\"forged\"}".to_owned()] };
         assert!(!event.line(Timestamp::from_millis(0)).contains('\n'));
+    }
+
+    #[test]
+    fn a_refused_call_is_as_loud_as_whose_move_it_is() {
+        for (code, level) in [
+            ("config_invalid", Level::Error),
+            ("upstream_unreachable", Level::Warn),
+            ("csrf_cross_site", Level::Info),
+            ("unauthenticated", Level::Info),
+        ] {
+            assert_eq!(Event::CallRefused { code }.level(), level, "{code}");
+        }
     }
 
     #[test]

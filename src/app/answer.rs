@@ -1,5 +1,5 @@
 //! The answers that several endpoints give: redirects, JSON, pages and problems, each with the
-//! headers that every response of ours has (design §6).
+//! headers that every response of ours has.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! A call to an API, step by step (design §3).
+//! A call to an API, step by step.
 //!
 //! [`Calls`] says what is to be done next; whoever has the platform at hand does it and comes back
 //! with what happened: [`Calls::replied`] after the session's object was asked,

@@ -1,7 +1,7 @@
 //! What a use case has at hand: the configuration, the ports, and the caches that the edge keeps.
 //!
 //! The Worker half and the object half have a context each: on the network they don't share an
-//! isolate, so they must not share a cache (design §8).
+//! isolate, so they must not share a cache.
 
 use std::cell::RefCell;
 

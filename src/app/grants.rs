@@ -1,5 +1,5 @@
 //! Warm grants: access tokens that this isolate may use for a few seconds without asking the
-//! session's object again (design §3).
+//! session's object again.
 //!
 //! Bounded in age, number and size, so that neither a logout elsewhere nor a crowd of sessions can
 //! be felt for long: a grant is used at most `cache` after it was *asked for*, never past the

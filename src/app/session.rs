@@ -13,7 +13,7 @@ use crate::{
     session::{Command, Reply, StatusReply},
 };
 
-/// 200 for everybody; a user is shown only to a page of ours (design §5) with a live session.
+/// 200 for everybody; a user is shown only to a page of ours with a live session.
 pub(super) async fn handle<P: Ports>(
     ctx: &Context<'_, P>,
     head: &RequestHead<'_>,

@@ -2,7 +2,7 @@
 //!
 //! [`parse`] turns the Worker's environment into a [`Config`] whose invariants hold, or into the
 //! list of everything that is wrong with it. There is nothing in between: with one fault no
-//! [`Config`] comes into being, and the Worker answers 503 (design §7). No key is ignored, no value
+//! [`Config`] comes into being, and the Worker answers 503. No key is ignored, no value
 //! is bent into shape, nothing is guessed: a wrong setting must not weaken a protection in silence.
 //!
 //! | file | what it reads |

@@ -132,7 +132,7 @@ pub struct SessionConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CsrfPolicy {
-    /// Fetch Metadata, else Origin, else the header (design §5).
+    /// Fetch Metadata, else Origin, else the header.
     #[default]
     FetchMetadata,
     /// The same and the header `X-Tokenkeep: 1` always.
@@ -220,7 +220,7 @@ pub enum SessionRequirement {
     Anonymous,
 }
 
-/// What happens when a document asks for an API's path (design §3).
+/// What happens when a document asks for an API's path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Navigation {

@@ -58,7 +58,6 @@ enum Method {
     Basic,
     BasicUnencoded,
     Post,
-    PrivateKeyJwt,
 }
 
 /// Reads the section.
@@ -149,18 +148,9 @@ fn read_client_auth(
             ("client_secret_basic", Method::Basic),
             ("client_secret_basic_unencoded", Method::BasicUnencoded),
             ("client_secret_post", Method::Post),
-            ("private_key_jwt", Method::PrivateKeyJwt),
         ],
         faults,
     );
-    if method == Method::PrivateKeyJwt {
-        faults.add(
-            key,
-            "\"private_key_jwt\"",
-            "\"client_secret_basic\" or \"client_secret_post\": private_key_jwt is not supported yet",
-        );
-        return None;
-    }
     // RFC 7617 §2: the first colon ends the user-id.
     if method == Method::BasicUnencoded && client_id.is_some_and(|id| id.contains(':')) {
         faults.add(
@@ -173,7 +163,7 @@ fn read_client_auth(
     Some(match method {
         Method::Post => ClientAuth::ClientSecretPost(secret),
         Method::BasicUnencoded => ClientAuth::ClientSecretBasicUnencoded(secret),
-        Method::Basic | Method::PrivateKeyJwt => ClientAuth::ClientSecretBasic(secret),
+        Method::Basic => ClientAuth::ClientSecretBasic(secret),
     })
 }
 

@@ -2,8 +2,8 @@
 //
 // It hands heads to the core as text, does what the core's plan says (forward, ask the session's
 // object, answer), and streams bodies natively. It decides nothing itself. It also owns the wasm
-// instance: after a trap the instance is poisoned and is made anew before the next entry into it
-// (design §8), because a trapped instance answers every later call of every user with an error.
+// instance: after a trap the instance is poisoned and is made anew before the next entry into it,
+// because a trapped instance answers every later call of every user with an error.
 
 import { DurableObject } from "cloudflare:workers";
 import * as core from "./core/tokenkeep.js";

@@ -2,7 +2,7 @@
 //!
 //! `entry.mjs` calls what is exported here. The Worker half ([`worker_half`]) and the object half
 //! ([`session_object`]) have statics of their own and share none: locally both run in one isolate,
-//! on the network they don't (design §8). Statics hold values only, never a promise or a future.
+//! on the network they don't. Statics hold values only, never a promise or a future.
 
 mod environment;
 mod fetch;

@@ -10,7 +10,7 @@
 
 #![expect(unreachable_pub, reason = "what is exported is reached by the entry, from JavaScript")]
 
-use std::{borrow::Cow, cell::RefCell, rc::Rc};
+use std::{borrow::Cow, cell::RefCell, rc::Rc, time::Duration};
 
 use js_sys::Function;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -42,10 +42,15 @@ use crate::{
     time::Timestamp,
 };
 
+/// How often the faults of the configuration are logged again.
+const FAULTS_INTERVAL: Duration = Duration::from_secs(60);
+
 thread_local! {
     /// The Worker half's statics: values only, shared with no object.
     static CONFIG: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
     static CALLS: RefCell<Calls> = RefCell::new(Calls::default());
+    /// What is wrong with the configuration, and when that was last said.
+    static FAULTS: RefCell<Option<(Vec<String>, Timestamp)>> = const { RefCell::new(None) };
     static METADATA: Rc<RefCell<MetadataCache>> = Rc::new(RefCell::new(MetadataCache::new()));
 }
 
@@ -56,8 +61,9 @@ pub fn configure_worker(environment: &str) -> String {
     let config = match config::parse(&environment::read(environment)) {
         Ok(config) => Some(Rc::new(config)),
         Err(faults) => {
-            let faults = faults.0.iter().map(ToString::to_string).collect();
-            Platform.record(Event::ConfigInvalid { faults });
+            let faults: Vec<String> = faults.0.iter().map(ToString::to_string).collect();
+            FAULTS.with(|kept| *kept.borrow_mut() = Some((faults, Timestamp::default())));
+            remind_of_faults();
             None
         }
     };
@@ -66,11 +72,32 @@ pub fn configure_worker(environment: &str) -> String {
     jurisdiction.map_or_else(String::new, |jurisdiction| jurisdiction.as_str().to_owned())
 }
 
+/// Says again what is wrong with the configuration, at most once a minute: whoever looks at the log
+/// came after the first time.
+fn remind_of_faults() {
+    FAULTS.with(|kept| {
+        let now = Platform.now();
+        if let Some((faults, said)) = kept.borrow_mut().as_mut()
+            && now.since(*said) >= FAULTS_INTERVAL
+        {
+            *said = now;
+            Platform.record(Event::ConfigInvalid { faults: faults.clone() });
+        }
+    });
+}
+
 /// Decides about a request.
 #[wasm_bindgen]
 pub fn plan(head: &str, now: f64) -> String {
     with_head(head, |config, head, calls| {
-        step_text(head, &calls.begin(config, head, timestamp(now)))
+        let step = calls.begin(config, head, timestamp(now));
+        if matches!(step, Step::Answer(Answer { status: 421, .. })) {
+            Platform.record(Event::OriginUnknown {
+                called: head.origin.chars().take(200).collect(),
+                configured: config.origins.iter().map(|own| own.serialized.clone()).collect(),
+            });
+        }
+        step_text(head, &step)
     })
 }
 
@@ -165,6 +192,7 @@ fn with_head(
     then: impl FnOnce(&Config, &RequestHead<'_>, &mut Calls) -> String,
 ) -> String {
     let Some(config) = configured() else {
+        remind_of_faults();
         return answered(&problem(ProblemCode::ConfigInvalid));
     };
     match RequestHead::parse(text) {

@@ -1,5 +1,4 @@
-//! Our cookies: names, the reading of `Cookie`, the writing of `Set-Cookie` (RFC 6265bis,
-//! design §5).
+//! Our cookies: names, the reading of `Cookie`, the writing of `Set-Cookie` (RFC 6265bis).
 //!
 //! On https every name has the prefix `__Host-Http-`: no sibling domain and no script can set
 //! one. On loopback over http the prefix and `Secure` go and the port joins the name, since

@@ -1,5 +1,5 @@
 //! Cross-site request forgery: what has to be true of a request before a token is attached to it
-//! or a logout is done (design §5).
+//! or a logout is done.
 //!
 //! Layers, outermost first: the cookie is `SameSite=Strict`; Fetch Metadata must say that the
 //! request comes from our own origin; where a client sends none, `Origin` must be ours, or absent

@@ -1,4 +1,4 @@
-//! What happens to a request: one pure, synchronous decision (design §3).
+//! What happens to a request: one pure, synchronous decision.
 //!
 //! [`decide`] reads the head and the configuration and says: answer this, run that endpoint, leave
 //! it to the static files, forward it bare, or ask for the session. [`Ask`] then holds everything

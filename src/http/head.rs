@@ -1,4 +1,4 @@
-//! The head of a request, parsed once (design §3: reading, deciding and doing are three rooms).
+//! The head of a request, parsed once (reading, deciding and doing are three rooms).
 //!
 //! The entry module writes it as one text, `METHOD\nURL\nname: value\nname: value\n`: a single
 //! string crosses into wasm instead of one a header. Names are in lower case and a repeated
@@ -126,7 +126,7 @@ impl<'a> RequestHead<'a> {
     }
 
     /// Which of the configured origins the request is for, compared byte for byte. `Host` is the
-    /// sender's to choose: userinfo, lists and unknown hosts all end here (attacks.md 6.5).
+    /// sender's to choose: userinfo, lists and unknown hosts all end here (attack list 6.5).
     pub fn our_origin<'c>(&self, config: &'c Config) -> Option<&'c Origin> {
         config.origins.iter().find(|origin| origin.serialized == self.origin)
     }
@@ -253,7 +253,7 @@ mod tests {
             ("PROPFIND\nhttps://a.example/\n", MethodUnknown),
             ("GET", Malformed),
             ("GET\n/x\n", Malformed),
-            ("OPTIONS\nhttp://app.example*\n", Malformed), // attacks.md 6.5: `GET *`
+            ("OPTIONS\nhttp://app.example*\n", Malformed), // attack list 6.5: `GET *`
             ("GET\nhttp://app.example\n", Malformed),
             ("GET\nhttp://app.example?x=/y\n", Malformed),
             ("GET\nhttp://app.example#/y\n", Malformed),

@@ -1,5 +1,5 @@
 //! What a request wants to make of an API's answer (Fetch Metadata, `Sec-Fetch-Dest`), and whether
-//! the route's `navigation` lets it (design §3).
+//! the route's `navigation` lets it.
 //!
 //! An API's answer is data. As a document, a frame, a worker or a script it would act as our origin:
 //! what somebody uploaded to an API would run past the page's `script-src 'self'`.

@@ -1,7 +1,7 @@
 //! A request's path that can be read in one way only.
 //!
 //! A proxy that decides on one reading of a path and forwards another is the oldest hole of its
-//! kind (attacks.md 4b). The runtime hands over the raw target and every outgoing `fetch`
+//! kind (attack list 4b). The runtime hands over the raw target and every outgoing `fetch`
 //! normalises (`/api/../admin` leaves as `/admin`), so a path is accepted only if no later reader
 //! can see another: not the runtime's URL parser, not a server that decodes before it resolves,
 //! not one that decodes twice, cuts `;parameters` off or merges slashes. All else is refused.

@@ -127,7 +127,7 @@ problems! {
         "The request came as TLS early data, which can be replayed, so it was not acted on."
         "Nobody: the browser sends it again by itself when the handshake is done.";
 
-    // CSRF (design §5).
+    // CSRF.
     CsrfCrossSite = 403 "csrf_cross_site" Attacker "The request comes from another site"
         "Calls that act with the session must come from this application itself."
         "Nobody, if it was an attack; else the app: call from the application's own origin.";
@@ -300,7 +300,7 @@ pub fn method_not_allowed(allow: String) -> Answer {
     answer
 }
 
-/// What every response of ours carries (design §6).
+/// What every response of ours carries.
 pub fn common_headers() -> Vec<(&'static str, Cow<'static, str>)> {
     vec![
         ("cache-control", Cow::Borrowed("no-store")),

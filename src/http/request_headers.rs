@@ -1,4 +1,4 @@
-//! Which of a request's headers go on to an API (attacks.md 6.3, H1–H9).
+//! Which of a request's headers go on to an API (attack list 6.3, H1–H9).
 //!
 //! An API behind a proxy believes certain headers: who the user is, where the request comes from,
 //! which path was meant. None of them may be the browser's to write. Names are compared in a

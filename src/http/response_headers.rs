@@ -1,4 +1,4 @@
-//! What becomes of an API's response headers (design §3: the answer of an API is data, not a page
+//! What becomes of an API's response headers (the answer of an API is data, not a page
 //! of ours).
 //!
 //! The API was on another origin and now shares the SPA's. So whatever in a response acts on the

@@ -1,5 +1,5 @@
 //! Where a login leads back to: a path of our own, checked once and emitted byte for byte
-//! (attacks.md 4a, 6.1).
+//! (attack list 4a, 6.1).
 
 use url::Url;
 

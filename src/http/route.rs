@@ -17,7 +17,7 @@ pub enum Target<'c> {
     Elsewhere,
 }
 
-/// An endpoint of ours under the base path (design §6).
+/// An endpoint of ours under the base path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EndpointName {
     /// `login`

@@ -104,7 +104,7 @@ pub struct TokenResponse {
 /// The longest lifetime that is believed: what is longer (a fault, or "for ever") is unknown.
 pub const MAX_LIFETIME_SECS: u64 = u32::MAX as u64;
 
-/// Why the token endpoint's answer brought no tokens, by whom it is about (design §4).
+/// Why the token endpoint's answer brought no tokens, by whom it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// `invalid_grant`: the code or the refresh token is spent, revoked or not ours.

@@ -1,5 +1,5 @@
 //! The session: its names, its keys, what is kept of it and for how long, and the states of the
-//! object that keeps it (design §4).
+//! object that keeps it.
 //!
 //! Pure and synchronous: time, randomness and the provider's answers are arguments. What a dump of
 //! the storage is worth without the browser's cookie is decided here: nothing.

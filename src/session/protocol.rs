@@ -1,4 +1,4 @@
-//! What the Worker half asks a session's object, and what it answers (design §4).
+//! What the Worker half asks a session's object, and what it answers.
 //!
 //! One typed enum, as JSON in both directions, with a protocol number: deployments are gradual,
 //! so a Worker and an object of different releases talk to each other. A command that an object

@@ -78,7 +78,7 @@ fn a_browser_that_disconnects_and_asks_again_gets_the_session() {
     assert!(browser.is_logged_in());
 }
 
-// RFC 9207 §2.4; protocol.md 1.3.
+// RFC 9207 §2.4.
 #[test]
 fn an_issuer_that_is_not_the_one_that_was_asked_is_refused() {
     for iss in [

@@ -230,7 +230,7 @@ fn what_is_no_document_or_comes_ahead_of_time_starts_nothing() {
     assert_eq!(world.audited("login_started"), 0);
 }
 
-// attacks.md 4a, 6.1.
+// attack list 4a, 6.1.
 #[test]
 fn a_login_leads_back_to_a_path_of_ours_only() {
     for (return_to, expected) in [

@@ -97,7 +97,7 @@ fn invalid_grant_ends_the_session_at_once() {
     assert!(browser.token().is_some());
 }
 
-// protocol.md, "What providers in the field do".
+// What providers in the field do.
 #[test]
 fn a_refusal_that_is_not_about_the_token_ends_nothing() {
     for (status, body, code) in [

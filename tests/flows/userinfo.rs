@@ -125,7 +125,7 @@ fn time_spent_at_the_provider_is_not_age_of_the_authentication() {
 }
 
 // OpenID Connect Core 3.1.3.7 steps 12 and 13 hold for what the operator asks for as well, and a
-// caller of `login` can't ask for less (attacks.md 82).
+// caller of `login` can't ask for less (attack list 82).
 #[test]
 fn the_operators_max_age_and_acr_values_are_held_to() {
     let fixed = |name: &str, value: &str| {

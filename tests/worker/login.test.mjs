@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 
 import { isSession } from "./support/browser.mjs";
 import { ROOT } from "./support/worker.mjs";
+import { until } from "./support/wait.mjs";
 import { ALICE, AUDIENCE, assertProblem, BOB, startWorld } from "./support/world.mjs";
 
 const RETURN_TO = JSON.parse(readFileSync(`${ROOT}tests/corpus/return_to.json`, "utf8"));
@@ -287,4 +288,7 @@ test("a host that isn't configured is refused before anything else", async () =>
     assert.ok([400, 421].includes(answer.status), `${host}: ${answer.status}`);
     assert.equal(answer.header("location"), null, host);
   }
+  // The operator learns which; the answer says neither.
+  const line = await until(() => world.worker.audit.find((event) => event.event === "origin_unknown" && event.called === "http://evil.example"), "the line in the log");
+  assert.deepEqual(line.configured, [world.origin]);
 });

@@ -1,4 +1,4 @@
-// After a trap (design §8). No request can make the core trap, so the entry is patched to: it calls the
+// After a trap. No request can make the core trap, so the entry is patched to: it calls the
 // wasm instance itself with a pointer past its memory. What trapped is the real instance.
 
 import assert from "node:assert/strict";

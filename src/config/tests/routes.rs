@@ -77,7 +77,7 @@ fn each_rule_of_a_route_holds() {
 
 #[test]
 fn a_path_has_one_form_and_stays_off_the_endpoints() {
-    // CVE-2026-33494 and the rest of attacks.md §6.2: what could be read in two ways.
+    // CVE-2026-33494 and the rest of attack list §6.2: what could be read in two ways.
     for path in [
         "api/*",
         "/api*",

@@ -3,7 +3,7 @@ use crate::http::testing::{NOW, https_origin, loopback_origin};
 
 const NAME: &str = "__Host-Http-tokenkeep";
 
-// attacks.md 6.5, 91, 96 and design §5.
+// attack list 6.5, 91, 96.
 #[test]
 fn only_one_well_formed_session_cookie_counts() {
     for (cookie, expected) in [
@@ -111,7 +111,7 @@ fn at_most_five_logins_stay_under_way_and_the_oldest_goes() {
     assert!(surplus_transactions(None, &origin).is_empty());
 }
 
-// attacks.md 96: the work for a header must not grow with its square. It took seconds on wasm.
+// attack list 96: the work for a header must not grow with its square. It took seconds on wasm.
 #[test]
 fn thousands_of_transactions_in_one_header_are_read_once() {
     let origin = https_origin();

@@ -6,7 +6,7 @@ fn checked(origin: &Origin, policy: CsrfPolicy, headers: &str) -> Result<(), Csr
     check(&RequestHead::parse(&text).unwrap(), origin, policy).map(|_| ())
 }
 
-/// The rules of design §5 once more, as a table and not as code: site × origin × header.
+/// The rules once more, as a table and not as code: site × origin × header.
 fn expected(
     site: Option<&str>,
     sent_origin: Option<&str>,
@@ -28,7 +28,7 @@ fn expected(
     }
 }
 
-// attacks.md H8, H11, H12, C3.
+// attack list H8, H11, H12, C3.
 #[test]
 fn the_full_matrix_of_site_origin_header_content_type_and_method() {
     let sites = [

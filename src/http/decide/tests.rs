@@ -98,7 +98,7 @@ fn endpoints_take_their_own_methods_only() {
     }
 }
 
-// attacks.md 28, 30, 32: neither a query nor a header takes part in choosing a route.
+// attack list 28, 30, 32: neither a query nor a header takes part in choosing a route.
 #[test]
 fn no_query_and_no_header_opens_a_route() {
     let config = config();

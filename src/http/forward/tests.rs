@@ -30,7 +30,7 @@ fn the_path_goes_on_byte_for_byte_below_the_base() {
     assert_eq!(url(&exact, "/api/x", None), "https://api.example.com/api/x");
 }
 
-// attacks.md 6.2: `https://api.example` + `.evil.com`, `@evil.com/`, `:8080`.
+// attack list 6.2: `https://api.example` + `.evil.com`, `@evil.com/`, `:8080`.
 #[test]
 fn no_path_changes_the_host() {
     let mut everything = route_to(RoutePath::Prefix(String::new()));

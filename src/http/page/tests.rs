@@ -25,7 +25,7 @@ fn the_policy_knows_the_style_by_its_hash() {
     assert!(!STYLE.contains('<') && !STYLE.contains("url("));
 }
 
-// attacks.md H15.
+// attack list H15.
 #[test]
 fn every_page_has_the_strict_headers_and_no_script() {
     for page in pages() {

@@ -58,7 +58,7 @@ fn a_status_fits_whose_fault_it_is() {
     }
 }
 
-// attacks.md H15.
+// attack list H15.
 #[test]
 fn a_problem_is_json_with_a_code_and_stays_in_no_cache() {
     for code in ProblemCode::ALL {

@@ -79,7 +79,7 @@ fn thousands_of_connection_options_and_headers_are_looked_up_once_each() {
     assert_eq!(dropped, ["connection", "00042"]);
 }
 
-// CVE-2024-45410, attacks.md H3: what Connection names is dropped, what we set is not.
+// CVE-2024-45410, attack list H3: what Connection names is dropped, what we set is not.
 #[test]
 fn connection_cannot_take_away_what_we_set() {
     let headers = "connection: close, Authorization, X-Csrf,x-app , Accept-Encoding\n\

@@ -1,5 +1,5 @@
 //! The session object's states and commands as a pure function: a state, an input and a time give
-//! a state and what to do (design §4).
+//! a state and what to do.
 //!
 //! ```text
 //!            Login            LoginDone(Ok)             Access, Status

@@ -1,6 +1,6 @@
 //! Logged out means logged out (promise 4), and what an end leaves to do.
 
-use super::*;
+use super::{logins::new_session, *};
 
 #[test]
 fn a_logout_deletes_revokes_and_answers_at_once() {

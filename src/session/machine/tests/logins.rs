@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn new_session() -> NewSession {
+pub(super) fn new_session() -> NewSession {
     NewSession { response: response("1", Some(300), true), identity: identity("staff") }
 }
 
