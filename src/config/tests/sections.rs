@@ -53,6 +53,9 @@ fn each_rule_of_the_top_level_and_the_sections_holds() {
         (json!({ "provider": { "client_id": "späh" } }), "provider.client_id"),
         (json!({ "provider": { "client_auth": "none" } }), "provider.client_auth"),
         (json!({ "provider": { "client_auth": "private_key_jwt" } }), "provider.client_auth"),
+        // Hosts in ASCII, as `xn--…`: what looks like another host can't be written.
+        (json!({ "provider": { "issuer": "https://bücher.example" } }), "provider.issuer"),
+        (json!({ "provider": { "issuer": "https://xn--example-.org" } }), "provider.issuer"),
         (
             json!({ "provider": { "client_auth": "client_secret_basic_unencoded",
                                   "client_id": "a:b" } }),
@@ -292,4 +295,11 @@ fn http_needs_the_switch_everywhere() {
     assert_eq!(keys(&with(&patch)), expected);
     let off_by_default = json!({ "dangerously_allow_loopback_http": null });
     assert_eq!(keys(&with(&off_by_default)), ["origin[1]", "routes[2].upstream.url"]);
+}
+
+#[test]
+fn a_host_in_its_ascii_form_is_taken_as_it_is() {
+    let issuer = "https://xn--bcher-kva.example";
+    let config = accept(&with(&json!({ "provider": { "issuer": issuer } })));
+    assert_eq!(config.provider.issuer, issuer);
 }
