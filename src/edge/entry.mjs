@@ -282,6 +282,8 @@ class CoreObject extends DurableObject {
       return typeof reply === "string" ? reply : await settled(reply, 60_000);
     } catch (error) {
       noteTrap(error);
+      // What it waited for went with the instance: the caller's second try is to find a fresh object.
+      if (poisoned || this.#generation !== generation) this.ctx.abort("the core was restarted");
       throw new Error("the session's object failed");
     }
   }

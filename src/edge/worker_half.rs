@@ -297,7 +297,7 @@ impl SessionStore for WorkerPorts {
     /// A session that is ended is forgotten by this isolate before and after: what a call brought
     /// in meanwhile goes as well.
     async fn ask(&self, key: &SessionKey, command: Command) -> Result<Reply, StoreError> {
-        let ends = matches!(command, Command::End { .. });
+        let ends = matches!(command, Command::End { .. } | Command::Close { .. });
         if ends {
             forget(key);
         }

@@ -85,6 +85,20 @@ test("calls that other people have under way are finished", async () => {
   }
 });
 
+test("a call that waited for a refresh when the core trapped is served by a fresh object", async (t) => {
+  t.after(() => world.worker.clock({}));
+  const browser = await world.loggedIn();
+  await world.worker.clock({ seconds: 400 });
+  const { control } = world.provider;
+  const before = control.count("token", "refresh_token");
+  control.fail("token", { grant: "refresh_token", hang: true, times: 1 });
+  const call = world.call(browser, "/api/x");
+  await until(() => control.count("token", "refresh_token") === before + 1, "the refresh under way");
+  await world.call(browser, "/trap/caught");
+  const answer = await call;
+  assert.equal(answer.status, 200, `${answer.status} ${answer.code}`);
+});
+
 test("a login works after a trap, and the log holds no stack and no text of it", async () => {
   await world.call(world.browser(), "/trap/caught");
   const browser = await world.loggedIn();

@@ -335,3 +335,22 @@ fn an_operator_may_keep_the_id_token_from_the_browser() {
         }
     }
 }
+
+// Promise 4, in a race with a refresh, whoever ends it.
+#[test]
+fn an_end_without_the_cookie_wins_over_a_refresh_that_is_under_way() {
+    let mut world = World::logged_in(Some(60), true);
+    world.wait(secs(61));
+    let waiting = [world.access(key_a(), None), world.access(key_b(), None)];
+    let _ = world.refresh_work();
+    let caller = world.ask(Command::Close { reason: EndReason::BackChannel });
+    assert!(world.ended(caller).ended);
+    for caller in waiting {
+        assert!(matches!(world.reply(caller), Reply::NoSession));
+    }
+    assert_eq!(world.revoked(), "refresh-1");
+    world.refreshed("2", Some(60), true);
+    world.input(Input::RevocationDone(RevocationOutcome::Done));
+    assert_eq!(world.revoked(), "refresh-2");
+    assert!(!world.is_alive());
+}
