@@ -132,7 +132,7 @@ pub enum Event {
     },
     /// A request for an origin that isn't configured was answered 421.
     OriginUnknown {
-        /// What it was for: the caller's word, cut to 200 characters.
+        /// What it was for: the caller's word without user information, cut to 200 characters.
         called: String,
         /// What is configured.
         configured: Vec<String>,

@@ -82,8 +82,9 @@ function settled(promise, limit) {
   return Promise.race([promise, watch]).finally(() => clearInterval(timer));
 }
 
-// Asks a session's object. Every command may be delivered twice, so an object that restarted under
-// the call is asked once more, on a fresh stub.
+// Asks a session's object; one that restarted under the call is asked once more, on a fresh stub. No
+// command does harm when it is delivered twice. (The second delivery of a logout whose first reply was
+// lost has no logout URL to give: the session here has ended, the provider's stays.)
 async function ask(env, name, text) {
   const namespace = jurisdiction ? env.SESSIONS.jurisdiction(jurisdiction) : env.SESSIONS;
   try {

@@ -93,7 +93,7 @@ pub fn plan(head: &str, now: f64) -> String {
         let step = calls.begin(config, head, timestamp(now));
         if matches!(step, Step::Answer(Answer { status: 421, .. })) {
             Platform.record(Event::OriginUnknown {
-                called: head.origin.chars().take(200).collect(),
+                called: called(head.origin),
                 configured: config.origins.iter().map(|own| own.serialized.clone()).collect(),
             });
         }
@@ -215,9 +215,14 @@ fn step_text(head: &RequestHead<'_>, step: &Step<'_, '_>) -> String {
     }
 }
 
+/// An origin as a caller named it, for the log: without what may stand before an `@`, cut short.
+fn called(origin: &str) -> String {
+    origin.rsplit('@').next().unwrap_or_default().chars().take(200).collect()
+}
+
 /// `A`, then the answer. What an operator or a developer would want to know of is logged.
 fn answered(answer: &Answer) -> String {
-    if matches!(answer.status, 403 | 421 | 500..) {
+    if matches!(answer.status, 403 | 500..) {
         let code = answer.headers.iter().find(|(name, _)| *name == "tokenkeep-error");
         // Our codes are constants; what isn't one is nothing of ours to log.
         if let Some((_, Cow::Borrowed(code))) = code {

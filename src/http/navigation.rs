@@ -56,10 +56,18 @@ pub(crate) fn dest<'h>(head: &RequestHead<'h>) -> Option<&'h str> {
     }
 }
 
-/// What is asked for would run as code of the page.
+/// What is asked for would run as code of the page, or restyle it (a style sheet can read).
 fn is_code(head: &RequestHead<'_>) -> bool {
     matches!(
         head.known.sec_fetch_dest,
-        Some("script" | "worker" | "sharedworker" | "audioworklet" | "paintworklet" | "xslt")
+        Some(
+            "script"
+                | "style"
+                | "worker"
+                | "sharedworker"
+                | "audioworklet"
+                | "paintworklet"
+                | "xslt"
+        )
     )
 }

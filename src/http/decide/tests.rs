@@ -301,6 +301,12 @@ fn a_document_gets_what_the_routes_navigation_says() {
         ),
         (
             "GET",
+            "sec-fetch-dest: style\nsec-fetch-site: same-origin\n",
+            [nr, nr, "ask"],
+            [nr, nr, "unauthenticated"],
+        ),
+        (
+            "GET",
             "sec-fetch-dest: worker\nsec-fetch-site: same-origin\n",
             [nr, nr, "ask"],
             [nr, nr, "unauthenticated"],
