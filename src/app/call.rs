@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     http::{
         decide::{After401, Ask, Decision, Forward, Grant, decide},
-        forward::map_location,
+        forward::{Location, map_location},
         head::RequestHead,
         message::Answer,
         problem::{ProblemCode, problem},
@@ -178,9 +178,7 @@ impl Calls {
         let location = find(headers, "location").map(|location| {
             map_location(config, forward.route, &forward.origin.serialized, &forward.url, location)
         });
-        response_headers::check_status(status)
-            .and_then(|()| response_headers::edit(journey.rules, status, headers, location))
-            .map_err(|code| Step::Answer(problem(code)))
+        journey.edited(status, headers, location).map_err(Step::Answer)
     }
 
     /// Forgets a session that is being ended. To be called before and after its object is asked:
@@ -219,17 +217,22 @@ impl Journey {
         if self.may_ask_again(status) || find(headers, "location").is_some() {
             return None;
         }
-        Some(self.edited(status, headers))
+        Some(self.edited(status, headers, None))
     }
 
     /// The API's own 401, let through.
     pub fn held<'r>(&self, status: u16, headers: &Headers<'r>) -> Result<ResponseEdit<'r>, Answer> {
-        self.edited(status, headers)
+        self.edited(status, headers, None)
     }
 
-    fn edited<'r>(&self, status: u16, headers: &Headers<'r>) -> Result<ResponseEdit<'r>, Answer> {
+    fn edited<'r>(
+        &self,
+        status: u16,
+        headers: &Headers<'r>,
+        location: Option<Location>,
+    ) -> Result<ResponseEdit<'r>, Answer> {
         response_headers::check_status(status)
-            .and_then(|()| response_headers::edit(self.rules, status, headers, None))
+            .and_then(|()| response_headers::edit(self.rules, status, headers, location))
             .map_err(problem)
     }
 

@@ -6,8 +6,7 @@
 //! `Strict-Transport-Security` too, since it would speak for our host), and the body is marked as
 //! data. Where a token was attached, or a session was needed, nothing may land in a shared cache.
 //!
-//! For a plain answer the edge applies [`DROPPED`] and [`ResponseRules::fixed`] natively and asks
-//! [`edit`] only where [`needs_edit`] says so; `edit` alone does all of it.
+//! [`edit`] does all of it, for every response.
 
 use std::borrow::Cow;
 
@@ -17,7 +16,7 @@ use super::{forward::Location, problem::ProblemCode, request_headers::Connection
 use crate::config::Navigation;
 
 /// Removed by name; sorted.
-pub const DROPPED: &[&str] = &[
+const DROPPED: &[&str] = &[
     "accept-ch",
     "activate-storage-access",
     "alt-svc",
@@ -57,7 +56,7 @@ pub const DROPPED: &[&str] = &[
 ];
 
 /// Removed by the beginning of the name.
-pub const DROPPED_PREFIX: &str = "access-control-";
+const DROPPED_PREFIX: &str = "access-control-";
 
 /// Removed besides from an answer for one person: they speak to shared caches past `Cache-Control`.
 pub const DROPPED_IF_PERSONAL: &[&str] =
@@ -83,7 +82,7 @@ pub struct ResponseEdit<'a> {
 
 impl ResponseRules {
     /// The headers that are set whatever the response says.
-    pub const fn fixed(self) -> &'static [(&'static str, &'static str)] {
+    const fn fixed(self) -> &'static [(&'static str, &'static str)] {
         match self.navigation {
             Navigation::Page => &[("x-content-type-options", "nosniff")],
             Navigation::Refuse | Navigation::Download => &[
@@ -106,16 +105,6 @@ pub const fn check_status(status: u16) -> Result<(), ProblemCode> {
         200..=599 => Ok(()),
         _ => Err(ProblemCode::UpstreamStatusInvalid),
     }
-}
-
-/// A response of this status has no body; the runtime throws at one (Fetch, "null body status").
-pub const fn is_null_body(status: u16) -> bool {
-    matches!(status, 101 | 103 | 204 | 205 | 304)
-}
-
-/// Whether a response with a header of this (lower-case) name needs [`edit`], beyond the lists.
-pub fn needs_edit(name: &str) -> bool {
-    matches!(name, "connection" | "location" | "www-authenticate" | "content-disposition")
 }
 
 /// The edit for a response with these headers (names in lower case). `location` is what

@@ -162,5 +162,4 @@ fn only_statuses_that_the_runtime_can_build_go_through() {
     for status in [200, 204, 304, 418, 599] {
         assert_eq!(check_status(status), Ok(()), "{status}");
     }
-    assert!(is_null_body(204) && is_null_body(304) && is_null_body(205) && !is_null_body(200));
 }
