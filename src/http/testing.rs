@@ -1,12 +1,12 @@
 //! A configuration and heads for the tests of this room.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use super::Method;
 use crate::{
     config::{
-        ClientAuth, Config, CsrfPolicy, Navigation, Origin, ProviderConfig, ResponseMode, Route,
-        RoutePath, SessionConfig, SessionRequirement, SigningAlg, Upstream,
+        ClientAuth, Config, CsrfPolicy, Navigation, Origin, ProviderConfig, Route, RoutePath,
+        SessionConfig, SessionRequirement, Upstream,
     },
     secret::Secret,
     session::{GrantedToken, KeyRing, SessionId, TokenKey},
@@ -72,14 +72,7 @@ pub(crate) fn config_with_routes(routes: impl IntoIterator<Item = Route>) -> Con
             client_id: "client".to_owned(),
             client_auth: ClientAuth::ClientSecretBasic(Secret::from("secret")),
             scopes: vec!["openid".to_owned()],
-            authorization_params: BTreeMap::new(),
-            login_params: Vec::new(),
-            response_mode: ResponseMode::Query,
-            id_token_alg: SigningAlg::RS256,
-            userinfo: false,
-            id_token_hint: true,
-            rotates_refresh_tokens: None,
-            allow_http: false,
+            ..crate::oauth::testing::provider()
         },
         session: SessionConfig {
             idle: Duration::from_secs(3600),

@@ -13,7 +13,7 @@ pub mod metadata;
 pub mod pkce;
 pub mod revocation;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod token;
 pub mod userinfo;
 

@@ -1,4 +1,4 @@
-//! A registration at a provider, for the tests.
+//! A registration at a provider, for the tests of every room.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
 pub(super) use crate::jose::testing::response;
 
 /// A client at `https://id.example/` with `client_secret_basic`.
-pub(super) fn provider() -> ProviderConfig {
+pub(crate) fn provider() -> ProviderConfig {
     ProviderConfig {
         issuer: "https://id.example/".to_owned(),
         client_id: "the-client".to_owned(),

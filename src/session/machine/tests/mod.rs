@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::*;
 use crate::{
     base64url,
-    config::{ClientAuth, ProviderConfig, ResponseMode, SessionConfig, SigningAlg},
+    config::{ClientAuth, ProviderConfig, SessionConfig},
     oauth::{Metadata, pkce::CodeVerifier, token::TokenResponse},
     secret::Secret,
     session::{
@@ -43,14 +43,7 @@ pub(super) fn config() -> ObjectConfig {
             client_id: "client".to_owned(),
             client_auth: ClientAuth::ClientSecretPost("client-secret".into()),
             scopes: vec!["openid".to_owned()],
-            authorization_params: BTreeMap::new(),
-            login_params: Vec::new(),
-            response_mode: ResponseMode::Query,
-            id_token_alg: SigningAlg::RS256,
-            userinfo: false,
-            id_token_hint: true,
-            rotates_refresh_tokens: None,
-            allow_http: false,
+            ..crate::oauth::testing::provider()
         },
         session: SessionConfig {
             idle: secs(3600),
