@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    claims::{Claims, without_protocol_claims},
+    claims::{ClaimError, Claims, without_protocol_claims},
     json,
     jwk_set::JwkSet,
     jws::{JwsError, UntrustedJws},
@@ -194,10 +194,7 @@ impl<'a> UntrustedIdToken<'a> {
 
         // Section 2: what `sub` may be, and what kind of token this is: an event says that it is
         // a logout token (Back-Channel Logout §2.4), whatever its `typ`.
-        let subject = claims.required_text("sub")?;
-        if subject.is_empty() || subject.len() > MAX_SUBJECT || !subject.is_ascii() {
-            return Err(IdTokenError::Malformed("sub"));
-        }
+        claims.subject()?.ok_or(IdTokenError::Missing("sub"))?;
         if claims.0.contains_key("events") {
             return Err(IdTokenError::NotAnIdToken);
         }
@@ -330,6 +327,16 @@ pub enum IdTokenError {
     /// §12.2: this claim isn't what it was at the login.
     #[error("the refreshed ID token's {0} is not the one of the login")]
     ChangedAtRefresh(&'static str),
+}
+
+impl From<ClaimError> for IdTokenError {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Missing(claim) => Self::Missing(claim),
+            ClaimError::Malformed(claim) => Self::Malformed(claim),
+            ClaimError::AudienceMismatch => Self::AudienceMismatch,
+        }
+    }
 }
 
 impl From<JwsError> for IdTokenError {
