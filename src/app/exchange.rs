@@ -9,10 +9,7 @@ use super::{
 use crate::{
     audit::{Event, ProviderStep},
     http::message::TransportError,
-    jose::{
-        IdTokenError, IdTokenExpectations, JwkSet, JwsError, Nonce, UntrustedIdToken,
-        VerifiedIdToken,
-    },
+    jose::{IdTokenError, IdTokenExpectations, JwkSet, Nonce, UntrustedIdToken, VerifiedIdToken},
     oauth::{
         TokenError, TokenResponse, UserInfoError,
         token::{self, exchange_request},
@@ -236,12 +233,7 @@ pub(super) const fn id_token_kind(error: IdTokenError) -> &'static str {
 
     match error {
         Error::UnknownKey => "unknown_key",
-        Error::Jws(JwsError::TooLarge) => "too_large",
-        Error::Jws(JwsError::Malformed) => "not_a_jws",
-        Error::Jws(JwsError::Extension) => "header_extension",
-        Error::Jws(JwsError::Type) => "typ",
-        Error::Jws(JwsError::UnknownKey) => "unknown_key",
-        Error::Jws(JwsError::Signature) => "signature",
+        Error::Jws(error) => error.kind(),
         Error::NotClaims => "payload",
         // Names of claims, from our own code.
         Error::Missing(claim) | Error::Malformed(claim) => claim,

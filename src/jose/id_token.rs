@@ -13,7 +13,7 @@ use super::{
     claims::{ClaimError, Claims, without_protocol_claims},
     json,
     jwk_set::JwkSet,
-    jws::{JwsError, UntrustedJws},
+    jws::{JwsError, TokenKind, UntrustedJws},
     refreshed::RefreshedAgainst,
 };
 use crate::{base64url, config::SigningAlg, secret::Secret, time::Timestamp};
@@ -78,7 +78,7 @@ impl<'a> UntrustedIdToken<'a> {
     pub fn parse(token: &'a Secret<String>) -> Result<Self, IdTokenError> {
         // Step 1: a token of five segments is encrypted, which no registration of ours asks for;
         // its text isn't base64url with a dot in it, so it ends here.
-        let jws = UntrustedJws::parse(token.expose())?;
+        let jws = UntrustedJws::parse(token.expose(), TokenKind::IdToken)?;
         let claims = json::object(&jws.payload).map_err(|_| IdTokenError::NotClaims)?;
         Ok(Self { jws, claims: Claims(claims) })
     }
