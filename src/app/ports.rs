@@ -4,7 +4,10 @@
 use crate::{
     audit::Event,
     http::message::{HttpRequest, HttpResponse, TransportError},
-    session::{Command, Reply, SessionKey},
+    session::{
+        Command, Reply, SessionKey,
+        subject::{IndexName, SubjectCommand, SubjectReply},
+    },
     time::Timestamp,
 };
 
@@ -20,6 +23,17 @@ pub trait HttpClient {
 pub trait SessionStore {
     /// Delivers `command` to the object that `key` names.
     async fn ask(&self, key: &SessionKey, command: Command) -> Result<Reply, StoreError>;
+}
+
+/// Asks a subject's object.
+#[expect(async_fn_in_trait, reason = "one thread on wasm32: a Send bound would only be in the way")]
+pub trait SubjectStore {
+    /// Delivers `command` to the object that `index` names.
+    async fn ask_subject(
+        &self,
+        index: &IndexName,
+        command: SubjectCommand,
+    ) -> Result<SubjectReply, StoreError>;
 }
 
 /// The store didn't answer: an overloaded or restarting object, a lost connection.

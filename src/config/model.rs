@@ -31,6 +31,8 @@ pub struct Config {
     pub jurisdiction: Option<Jurisdiction>,
     /// Whether `sub` itself is logged, beside its keyed hash.
     pub log_subject: bool,
+    /// `ADMIN_SECRET`; without one there is no endpoint for administrators.
+    pub admin_secret: Option<Secret<String>>,
 }
 
 /// An origin of ours, serialized as RFC 6454 §6.2 has it: `https://app.example.com`.
@@ -69,6 +71,8 @@ pub struct ProviderConfig {
     pub userinfo: bool,
     /// Whether the ID token goes along to the end-session endpoint.
     pub id_token_hint: bool,
+    /// Whether a frame of the provider's may end sessions (OpenID Connect Front-Channel Logout).
+    pub frontchannel_logout: bool,
     /// Whether refresh responses bring a new refresh token is the provider's choice; this is
     /// the operator's word for it, which only KV needs.
     pub rotates_refresh_tokens: Option<bool>,

@@ -22,8 +22,8 @@ use crate::{
 /// without `global_fetch_strictly_public` a fetch to our own zone would go past its front door.
 const REQUIRED_FLAGS: [&str; 1] = ["global_fetch_strictly_public"];
 
-/// The Durable Object binding that keeps sessions.
-const SESSIONS: &str = "SESSIONS";
+/// The Durable Object bindings, and their classes.
+const OBJECTS: [(&str, &str); 2] = [("SESSIONS", "SessionObject"), ("SUBJECTS", "SubjectObject")];
 
 /// The Worker's environment, as far as it is configuration. The edge fills it in; natively a test
 /// does.
@@ -41,6 +41,8 @@ pub struct Environment {
     pub session_keys: Option<Secret<String>>,
     /// `NAME_KEY`: base64url of 32 bytes.
     pub name_key: Option<Secret<String>>,
+    /// `ADMIN_SECRET`: base64url of 32 bytes; optional.
+    pub admin_secret: Option<Secret<String>>,
     /// The names of all members of the environment that are objects: service bindings, `ASSETS`,
     /// `SESSIONS`.
     pub bindings: Vec<String>,
@@ -75,9 +77,11 @@ fn check_platform(environment: &Environment, faults: &mut Faults) {
             faults.add("compatibility_flags", found, "this flag in the wrangler file");
         }
     }
-    if !environment.bindings.iter().any(|name| name == SESSIONS) {
-        let expected = "a Durable Object binding of this name to the class SessionObject";
-        faults.add(SESSIONS, "nothing", expected);
+    for (binding, class) in OBJECTS {
+        if !environment.bindings.iter().any(|name| name == binding) {
+            let expected = format!("a Durable Object binding of this name to the class {class}");
+            faults.add(binding, "nothing", expected);
+        }
     }
 }
 
@@ -85,12 +89,33 @@ fn check_platform(environment: &Environment, faults: &mut Faults) {
 struct Secrets {
     client: Option<Secret<String>>,
     keys: Option<KeyRing>,
+    admin: Option<Secret<String>>,
 }
 
 impl Secrets {
     fn read(environment: &Environment, faults: &mut Faults) -> Self {
         let keys = Self::read_keys(environment, faults);
-        Self { client: Self::read_client(environment, faults), keys }
+        let client = Self::read_client(environment, faults);
+        Self { client, keys, admin: Self::read_admin(environment, faults) }
+    }
+
+    /// Guessed by nobody, whatever the rate: 32 random bytes, and no other secret of ours.
+    fn read_admin(environment: &Environment, faults: &mut Faults) -> Option<Secret<String>> {
+        const EXPECTED: &str = "32 random bytes as base64url without padding, used for nothing else; or no such secret";
+        let secret = environment.admin_secret.as_ref()?;
+        let is_random = base64url::decode_array::<32>(secret.expose())
+            .is_some_and(|bytes| bytes.iter().any(|byte| Some(byte) != bytes.first()));
+        if !is_random {
+            faults.add("ADMIN_SECRET", "a secret that can't be used", EXPECTED);
+            return None;
+        }
+        let others = [&environment.client_secret, &environment.session_keys, &environment.name_key];
+        let holds = |other: &Secret<String>| other.expose().contains(secret.expose().as_str());
+        if others.into_iter().flatten().any(holds) {
+            faults.add("ADMIN_SECRET", "a secret that is used elsewhere too", EXPECTED);
+            return None;
+        }
+        Some(secret.clone())
     }
 
     /// RFC 6749 Appendix A.2: printable ASCII. A line break at the end, as `echo` makes it, would
@@ -209,6 +234,7 @@ fn read_top_level(
     let allow_loopback_http = table.flag("dangerously_allow_loopback_http", false, faults);
     let origins = read_origins(table, allow_loopback_http, faults);
     let base_path = read_base_path(table, faults);
+    let admin_secret = secrets.admin;
     let provider = read_provider(table, allow_loopback_http, &origins, secrets.client, faults);
     let session = limits::read(table, secrets.keys, faults);
     let csrf = table.choice(
@@ -244,6 +270,7 @@ fn read_top_level(
         allow_loopback_http,
         jurisdiction,
         log_subject: log_subject.unwrap_or(false),
+        admin_secret,
     })
 }
 

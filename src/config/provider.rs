@@ -85,6 +85,7 @@ pub(super) fn read(
     );
     let userinfo = table.flag("userinfo", false, faults);
     let id_token_hint = table.flag("id_token_hint", true, faults);
+    let frontchannel_logout = table.flag("frontchannel_logout", false, faults);
     let rotates_refresh_tokens =
         table.field("rotates_refresh_tokens").and_then(|field| field.flag(faults));
     let (issuer, allow_http) = issuer?;
@@ -99,6 +100,7 @@ pub(super) fn read(
         id_token_alg,
         userinfo,
         id_token_hint,
+        frontchannel_logout,
         rotates_refresh_tokens,
         allow_http,
     })

@@ -43,7 +43,8 @@ fn environment(tokenkeep: Value) -> Environment {
         client_secret: Some(Secret::from("s3cr3t")),
         session_keys: Some(Secret::from(SESSION_KEYS)),
         name_key: Some(Secret::from(NAME_KEY)),
-        bindings: ["SESSIONS", "API", "ASSETS"].map(str::to_owned).to_vec(),
+        admin_secret: None,
+        bindings: ["SESSIONS", "SUBJECTS", "API", "ASSETS"].map(str::to_owned).to_vec(),
         compatibility_flags: vec!["global_fetch_strictly_public".to_owned()],
     }
 }
@@ -215,6 +216,7 @@ fn every_wrong_key_is_named_at_once() {
     let expected = [
         "compatibility_flags",
         "SESSIONS",
+        "SUBJECTS",
         "SESSION_KEYS",
         "NAME_KEY",
         "CLIENT_SECRET",
@@ -248,6 +250,7 @@ fn nothing_at_all_is_answered_with_what_is_needed() {
     let expected = [
         "compatibility_flags",
         "SESSIONS",
+        "SUBJECTS",
         "SESSION_KEYS",
         "NAME_KEY",
         "CLIENT_SECRET",

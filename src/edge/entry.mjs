@@ -17,7 +17,9 @@ let poisoned = false;
 // The generation that each half is configured in; the halves share no state.
 let workerConfigured = -1;
 let objectsConfigured = -1;
-let jurisdiction = "";
+// Where objects live, as either half knows it.
+let workerJurisdiction = "";
+let objectsJurisdiction = "";
 
 // A trap inside a Rust future reaches no catch: only this event tells.
 addEventListener("error", (event) => noteTrap(event.error));
@@ -49,6 +51,7 @@ function environmentText(env) {
     client_secret: env.CLIENT_SECRET ?? null,
     session_keys: env.SESSION_KEYS ?? null,
     name_key: env.NAME_KEY ?? null,
+    admin_secret: env.ADMIN_SECRET ?? null,
     bindings,
     compatibility_flags: Object.keys(flags).filter((name) => flags[name]),
   });
@@ -57,7 +60,7 @@ function environmentText(env) {
 function enterWorkerHalf(env) {
   enter();
   if (workerConfigured === generation) return;
-  jurisdiction = core.configure_worker(environmentText(env));
+  workerJurisdiction = core.configure_worker(environmentText(env));
   workerConfigured = generation;
 }
 
@@ -82,17 +85,19 @@ function settled(promise, limit) {
   return Promise.race([promise, watch]).finally(() => clearInterval(timer));
 }
 
-// Asks a session's object; one that restarted under the call is asked once more, on a fresh stub. No
-// command does harm when it is delivered twice. (The second delivery of a logout whose first reply was
-// lost has no logout URL to give: the session here has ended, the provider's stays.)
-async function ask(env, name, text) {
-  const namespace = jurisdiction ? env.SESSIONS.jurisdiction(jurisdiction) : env.SESSIONS;
+// Asks an object; one that restarted under the call is asked once more, on a fresh stub. No command
+// does harm when it is delivered twice. (The second delivery of a logout whose first reply was lost has
+// no logout URL to give: the session here has ended, the provider's stays.)
+async function ask(binding, jurisdiction, name, text) {
+  const namespace = jurisdiction ? binding.jurisdiction(jurisdiction) : binding;
   try {
     return await namespace.getByName(name).command(text);
   } catch {
     return await namespace.getByName(name).command(text);
   }
 }
+
+const asker = (binding, jurisdiction) => (name, text) => ask(binding, jurisdiction, name, text);
 
 function answer(text) {
   const { status, headers, body } = JSON.parse(text);
@@ -166,7 +171,7 @@ async function follow(plan, head, request, env, ctx) {
       case "K": {
         let reply = "";
         try {
-          reply = await ask(env, lines[1], lines[2]);
+          reply = await ask(env.SESSIONS, workerJurisdiction, lines[1], lines[2]);
         } catch {
           // An empty reply is the core's word for a store that didn't answer.
         }
@@ -185,7 +190,8 @@ async function follow(plan, head, request, env, ctx) {
         const limit = Number(lines[1]);
         const form = limit > 0 ? await boundedText(request, limit) : undefined;
         enterWorkerHalf(env);
-        return answer(await settled(core.endpoint(head, form, (name, text) => ask(env, name, text)), 60_000));
+        const [sessions, subjects] = [env.SESSIONS, env.SUBJECTS].map((binding) => asker(binding, workerJurisdiction));
+        return answer(await settled(core.endpoint(head, form, sessions, subjects), 60_000));
       }
       case "S":
         if (env.ASSETS) return env.ASSETS.fetch(request);
@@ -268,10 +274,10 @@ class CoreObject extends DurableObject {
     }
     if (this.#object === null) {
       if (objectsConfigured !== generation) {
-        core.configure_objects(environmentText(this.env));
+        objectsJurisdiction = core.configure_objects(environmentText(this.env));
         objectsConfigured = generation;
       }
-      this.#object = new core.SessionObject(this.ctx);
+      this.#object = this.make();
       this.#generation = generation;
     }
     return this.#object;
@@ -285,7 +291,7 @@ class CoreObject extends DurableObject {
       noteTrap(error);
       // What it waited for went with the instance: the caller's second try is to find a fresh object.
       if (poisoned || this.#generation !== generation) this.ctx.abort("the core was restarted");
-      throw new Error("the session's object failed");
+      throw new Error("the object failed");
     }
   }
 
@@ -294,17 +300,21 @@ class CoreObject extends DurableObject {
       this.enter().alarm();
     } catch (error) {
       noteTrap(error);
-      throw new Error("the session's object failed");
+      throw new Error("the object failed");
     }
   }
 }
 
-export class SessionObject extends CoreObject {}
+/** Keeps one session. */
+export class SessionObject extends CoreObject {
+  make() {
+    return new core.SessionObject(this.ctx, asker(this.env.SUBJECTS, objectsJurisdiction));
+  }
+}
 
-// Lists a subject's sessions in a later release; declared from the first, because a class that comes
-// later asks every deployment for a migration. It stores nothing and knows no command.
-export class SubjectObject extends DurableObject {
-  async command() {
-    return '"unsupported"';
+/** Lists the sessions of a subject, or of a session at the provider. */
+export class SubjectObject extends CoreObject {
+  make() {
+    return new core.SubjectObject(this.ctx, asker(this.env.SESSIONS, objectsJurisdiction));
   }
 }

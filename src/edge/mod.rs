@@ -4,9 +4,12 @@
 //! ([`session_object`]) have statics of their own and share none: locally both run in one isolate,
 //! on the network they don't. Statics hold values only, never a promise or a future.
 
+mod callers;
 mod environment;
 mod fetch;
 mod platform;
+mod row;
 mod session_object;
 mod store;
+mod subject_object;
 mod worker_half;

@@ -8,7 +8,6 @@
 pub mod cookies;
 pub mod csrf;
 pub mod decide;
-pub mod device;
 pub mod forward;
 pub mod head;
 pub mod message;

@@ -240,6 +240,11 @@ impl VerifiedIdToken {
         }
     }
 
+    /// `iat`.
+    pub const fn issued_at(&self) -> Timestamp {
+        self.issued_at
+    }
+
     /// What a later ID token of the same session is held against (§12.2); the session keeps it.
     pub fn original(&self) -> RefreshedAgainst {
         RefreshedAgainst::of(self)

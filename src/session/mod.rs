@@ -11,6 +11,7 @@ pub mod machine;
 pub mod protocol;
 pub mod record;
 mod seal;
+pub mod subject;
 mod ticket;
 pub mod transaction;
 
@@ -24,5 +25,5 @@ pub use protocol::{
     Command, EndReason, EndedReply, Envelope, GrantedToken, Login, LoginFailure, LogoutTicketKey,
     ObjectConfig, PROTOCOL, Reply, StatusReply, TokenKey, Unavailable,
 };
-pub use record::Identity;
+pub use record::{Identity, IndexNames};
 pub use transaction::{Transaction, TransactionFault};

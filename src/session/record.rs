@@ -14,6 +14,7 @@ use super::{
     lifetime::{Deadlines, HeldToken},
     protocol::{EndReason, LoginFailure},
     seal::{NONCE, Purpose, VERSION},
+    subject::{IndexName, Whose},
     ticket::{LogoutTicket, RevocationTicket},
 };
 use crate::{
@@ -44,6 +45,16 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The person, as an index knows them.
+    pub fn whose(&self) -> Whose {
+        Whose::subject(&self.issuer, &self.subject)
+    }
+
+    /// Their session at the provider, where it has a name.
+    pub fn whose_provider_session(&self) -> Option<Whose> {
+        self.sid.as_deref().map(|sid| Whose::provider_session(&self.issuer, sid))
+    }
+
     /// What is kept after a refresh: the new claims alone (Pomerium CVE-2021-41230 went on with the
     /// old ones), and of the login what a refreshed ID token needn't repeat.
     pub(super) fn renewed_from(self, login: &Self) -> Self {
@@ -113,24 +124,26 @@ pub(super) struct OpenPart {
 
 /// The names of the subject's objects: keyed hashes, so that a dump names no subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct IndexNames {
+pub struct IndexNames {
     /// By issuer and `sub`.
-    pub(super) subject: String,
+    pub subject: IndexName,
     /// By issuer and `sid`: a `sid` is never taken for a `sub`.
     #[serde(default)]
-    pub(super) sid: Option<String>,
+    pub sid: Option<IndexName>,
 }
 
 impl IndexNames {
-    /// HMAC(`NAME_KEY`, kind ‖ length-prefixed issuer, `sub` or `sid`).
-    pub(super) fn of(identity: &Identity, keys: &KeyRing) -> Self {
-        let name = |kind, value: &str| {
-            keys.keyed_hash(kind, &[identity.issuer.as_bytes(), value.as_bytes()])
-        };
+    /// The names for a session of `identity`.
+    pub fn of(identity: &Identity, keys: &KeyRing) -> Self {
         Self {
-            subject: name("index sub", &identity.subject),
-            sid: identity.sid.as_deref().map(|sid| name("index sid", sid)),
+            subject: identity.whose().name(keys),
+            sid: identity.whose_provider_session().map(|whose| whose.name(keys)),
         }
+    }
+
+    /// Both, where there are two.
+    pub fn iter(&self) -> impl Iterator<Item = &IndexName> {
+        std::iter::once(&self.subject).chain(&self.sid)
     }
 }
 

@@ -99,11 +99,10 @@ impl Machine {
     ) -> Reply {
         let ended = match &self.state {
             State::Empty | State::Exchanging(_) => self.forestall(key, turn).ended,
-            State::Closed(_) => {
-                self.end_closed(reason, turn);
+            State::Closed(_) | State::Open(_) => {
+                self.end_without_cookie(reason, turn);
                 true
             }
-            State::Open(_) => self.end_session(reason, false, turn).ended,
             State::Ended(_) | State::Damaged => false,
             State::Newer => return Reply::Unsupported,
         };
@@ -119,12 +118,22 @@ impl Machine {
         EndedReply::default()
     }
 
+    /// Ends a session, whether or not somebody has opened it.
+    pub(super) fn end_without_cookie(&mut self, reason: EndReason, turn: &mut Turn<'_>) {
+        if matches!(self.state, State::Closed(_)) {
+            self.end_closed(reason, turn);
+        } else {
+            self.end_session(reason, false, turn);
+        }
+    }
+
     /// Ends a session that nobody has opened: its record goes as it is.
     fn end_closed(&mut self, reason: EndReason, turn: &mut Turn<'_>) {
         let State::Closed(closed) = &self.state else { return };
         let until = closed.open.created.after(Transaction::LIFETIME);
         let mut tombstone = Tombstone::new(closed.open.session.clone(), until);
         tombstone.reason = Some(reason);
+        turn.unlists.push((closed.open.session.clone(), closed.open.names.clone()));
         let session = self.keys().audit_name(&tombstone.session);
         turn.events.push(Event::SessionEnded { session, reason });
         self.bury(tombstone, turn.now);
@@ -147,6 +156,7 @@ impl Machine {
         };
         turn.dirty = true;
         let (open, contents) = (session.open, session.contents);
+        turn.unlists.push((open.session.clone(), open.names));
         let endpoint = contents.endpoints.revocation.filter(|_| revokes(reason));
         self.dismiss_waiters(reason, &open.session, endpoint.as_ref(), turn);
         if let (Some(endpoint), Some(refresh_token)) = (endpoint, contents.refresh_token) {
@@ -320,14 +330,9 @@ impl Machine {
                     self.clear(turn);
                 }
             }
-            State::Open(session) => {
-                if let Some(reason) = session.ended(now) {
-                    self.end_session(reason, false, turn);
-                }
-            }
-            State::Closed(closed) => {
-                if let Some(reason) = closed.open.deadlines.ended(now) {
-                    self.end_closed(reason, turn);
+            State::Closed(_) | State::Open(_) => {
+                if let Some(reason) = self.deadlines().and_then(|limits| limits.ended(now)) {
+                    self.end_without_cookie(reason, turn);
                 }
             }
             State::Ended(_) => self.sweep(turn),
@@ -380,8 +385,11 @@ const fn revokes(reason: EndReason) -> bool {
         | EndReason::Idle
         | EndReason::Absolute
         | EndReason::BackChannel
-        | EndReason::Remote => true,
-        EndReason::Replaced
+        | EndReason::Remote
+        | EndReason::TooMany => true,
+        // Whoever frames us ends a session here, and nothing at the provider.
+        EndReason::FrontChannel
+        | EndReason::Replaced
         | EndReason::InvalidGrant
         | EndReason::RefreshAnswerLost
         | EndReason::RefreshRefused

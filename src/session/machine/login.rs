@@ -123,7 +123,7 @@ impl Machine {
         let marker = match &self.state {
             State::Exchanging(marker) => marker.clone(),
             // Ended while it was under way: nobody owns what it brought.
-            _ => return self.disown(result.ok(), flight, turn.now),
+            _ => return self.disown(result.ok(), flight, turn),
         };
         // The issuer is the use case's to check; what is kept says so once more.
         let result = match result {
@@ -206,13 +206,16 @@ impl Machine {
     }
 
     /// Revokes what a login brought after its session had been ended.
-    fn disown(&mut self, new: Option<NewSession>, flight: LoginFlight, now: Timestamp) {
-        let refresh_token = new.and_then(|new| new.response.refresh_token);
+    fn disown(&mut self, new: Option<NewSession>, flight: LoginFlight, turn: &mut Turn<'_>) {
+        let Some(new) = new else { return };
+        let names = IndexNames::of(&new.identity, self.keys());
+        turn.unlists.push((flight.session_id.key(), names));
+        let refresh_token = new.response.refresh_token;
         if let (Some(token), Some(endpoint)) = (refresh_token, flight.endpoints.revocation) {
             let session = flight.session_id.key();
             let contents =
                 RevocationContents { issuer: flight.issuer, endpoint, refresh_token: token };
-            self.revocations.push_back(Revocation::once(session, contents, now));
+            self.revocations.push_back(Revocation::once(session, contents, turn.now));
         }
     }
 

@@ -19,7 +19,6 @@ use super::{
         EndReason, SessionId, SessionKey, TokenKey,
         lifetime::{self, HeldToken, SessionStatus},
         protocol::{GrantedToken, Reply, Unavailable},
-        record::IndexNames,
         ticket::RevocationContents,
     },
     CallerId, Machine, RefreshOutcome, RefreshWork, Refreshed, Session, State, Turn, Work,
@@ -179,9 +178,8 @@ impl Machine {
         let name = self.config.session.keys.audit_name(&session.open.session);
         match outcome {
             RefreshOutcome::Refreshed(new) => {
+                // Its names stay: its subject's objects list it under those of the login.
                 session.take(*new, &flight);
-                let identity = &session.contents.identity;
-                session.open.names = IndexNames::of(identity, &self.config.session.keys);
                 turn.dirty = true;
                 self.gates.clear();
                 turn.events.push(Event::Refreshed { session: name });

@@ -1,8 +1,9 @@
 //! What the object's adapter hands in and is told to do.
 
 use super::super::{
+    SessionKey,
     protocol::{Envelope, Login, LoginFailure, Reply, TokenKey},
-    record::Identity,
+    record::{Identity, IndexNames},
 };
 use crate::{
     audit::{Event, RefreshFailure},
@@ -50,6 +51,14 @@ pub enum Effect {
     Start(Work),
     /// Answer a caller.
     Reply(CallerId, Reply),
+    /// Tell the subject's objects that this session has ended, once and under `waitUntil`: what is
+    /// lost of this they find out by asking.
+    Unlist {
+        /// Which session.
+        session: SessionKey,
+        /// The objects.
+        names: IndexNames,
+    },
     /// Log this.
     Audit(Event),
 }

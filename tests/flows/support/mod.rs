@@ -4,6 +4,7 @@
 mod browser;
 mod objects;
 mod provider;
+mod subjects;
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,12 +18,13 @@ pub(crate) use objects::Objects;
 pub(crate) use provider::*;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+pub(crate) use subjects::Subjects;
 use tokenkeep::{
     app::{
         Context,
         keys::KeyCache,
         metadata::MetadataCache,
-        ports::{AuditLog, Clock, Entropy, HttpClient, SessionStore, StoreError},
+        ports::{AuditLog, Clock, Entropy, HttpClient, SessionStore, StoreError, SubjectStore},
     },
     audit::Event,
     base64url,
@@ -32,7 +34,10 @@ use tokenkeep::{
         message::{Answer, HttpRequest, HttpResponse, TransportError},
     },
     secret::Secret,
-    session::{Command, Reply, SessionKey},
+    session::{
+        Command, Reply, SessionKey,
+        subject::{IndexName, SubjectCommand, SubjectReply},
+    },
     time::Timestamp,
 };
 
@@ -45,11 +50,13 @@ pub(crate) struct World(Rc<Inner>);
 pub(crate) struct Inner {
     pub(crate) provider: Provider,
     pub(crate) objects: Objects,
+    pub(crate) subjects: Subjects,
     pub(crate) config: RefCell<Rc<Config>>,
     settings: RefCell<Settings>,
     now: Cell<u64>,
     drawn: Cell<u64>,
     metadata: RefCell<MetadataCache>,
+    logout_keys: RefCell<KeyCache>,
     pub(crate) keys: RefCell<KeyCache>,
     pub(crate) audit: RefCell<Vec<String>>,
     /// Everything that left for a browser, with what it is.
@@ -100,11 +107,13 @@ impl World {
         let world = Self(Rc::new(Inner {
             provider: Provider::new(),
             objects: Objects::default(),
+            subjects: Subjects::default(),
             config: RefCell::new(Rc::new(config)),
             settings: RefCell::new(settings),
             now: Cell::new(1_763_900_000_000),
             drawn: Cell::new(0),
             metadata: RefCell::new(MetadataCache::new()),
+            logout_keys: RefCell::new(KeyCache::new()),
             keys: RefCell::new(KeyCache::new()),
             audit: RefCell::default(),
             left: RefCell::default(),
@@ -114,6 +123,7 @@ impl World {
         }));
         world.knows_secret(session_key("first"));
         world.knows_secret(name_key());
+        world.knows_secret(admin_secret());
         world
     }
 
@@ -134,7 +144,9 @@ impl World {
         *self.config.borrow_mut() = Rc::new(config);
         *self.metadata.borrow_mut() = MetadataCache::new();
         *self.keys.borrow_mut() = KeyCache::new();
+        *self.logout_keys.borrow_mut() = KeyCache::new();
         self.objects.restart();
+        self.subjects.restart();
     }
 
     /// A new deployment with `patch` over the configuration.
@@ -151,9 +163,19 @@ impl World {
     /// Time passes and the alarms that are due ring.
     pub(crate) fn passes_with_alarms(&self, time: Duration) {
         let end = self.now.get() + u64::try_from(time.as_millis()).unwrap();
-        while let Some((due, key)) = self.objects.next_alarm(Timestamp::from_millis(end)) {
+        loop {
+            let until = Timestamp::from_millis(end);
+            let session = self.objects.next_alarm(until);
+            let subject = self.subjects.next_alarm(until);
+            let session_due = session.as_ref().map(|(due, _)| *due);
+            let subject_due = subject.as_ref().map(|(due, _)| *due);
+            let Some(due) = session_due.into_iter().chain(subject_due).min() else { break };
             self.now.set(self.now.get().max(due.as_millis()));
-            self.objects.ring(self, &key);
+            match (session, subject) {
+                (Some((at, key)), _) if at == due => self.objects.ring(self, &key),
+                (_, Some((_, name))) => self.subjects.ring(self, &name),
+                _ => unreachable!("one of them is due"),
+            }
             self.settle();
         }
         self.now.set(end);
@@ -188,7 +210,7 @@ impl World {
     /// What the Worker half does with a request to an endpoint.
     pub(crate) async fn serve(&self, head: &str, body: Option<&str>) -> Answer {
         let config = self.config();
-        let ctx = Context { config: &config, ports: self, metadata: &self.metadata };
+        let ctx = self.worker_half(&config);
         let head = RequestHead::parse(head).unwrap();
         tokenkeep::app::handle_endpoint(&ctx, &head, body).await
     }
@@ -196,7 +218,12 @@ impl World {
     /// What the Worker half does to get a token for a call.
     pub(crate) async fn context<T>(&self, with: impl AsyncFnOnce(Context<'_, Self>) -> T) -> T {
         let config = self.config();
-        with(Context { config: &config, ports: self, metadata: &self.metadata }).await
+        with(self.worker_half(&config)).await
+    }
+
+    fn worker_half<'a>(&'a self, config: &'a Config) -> Context<'a, Self> {
+        let (metadata, keys) = (&self.metadata, &self.logout_keys);
+        Context { config, ports: self, metadata, keys }
     }
 
     pub(crate) fn audited(&self, event: &str) -> usize {
@@ -270,6 +297,19 @@ impl SessionStore for World {
     }
 }
 
+impl SubjectStore for World {
+    async fn ask_subject(
+        &self,
+        index: &IndexName,
+        command: SubjectCommand,
+    ) -> Result<SubjectReply, StoreError> {
+        pause().await;
+        let reply = self.subjects.ask(self, index, command).await;
+        pause().await;
+        reply
+    }
+}
+
 impl Clock for World {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.get())
@@ -300,7 +340,8 @@ impl Settings {
             client_secret: Some(Secret::from(CLIENT_SECRET)),
             session_keys: Some(Secret::new(self.session_keys.clone())),
             name_key: Some(Secret::new(name_key())),
-            bindings: vec!["SESSIONS".to_owned(), "ASSETS".to_owned()],
+            admin_secret: Some(Secret::new(admin_secret())),
+            bindings: ["SESSIONS", "SUBJECTS", "ASSETS"].map(str::to_owned).to_vec(),
             compatibility_flags: vec!["global_fetch_strictly_public".to_owned()],
         })
         .unwrap_or_else(|faults| panic!("{faults}"))
@@ -313,6 +354,10 @@ fn session_key(kid: &str) -> String {
 
 fn name_key() -> String {
     base64url::encode(Sha256::digest("name key"))
+}
+
+pub(crate) fn admin_secret() -> String {
+    base64url::encode(Sha256::digest("admin secret"))
 }
 
 fn merge(target: &mut Value, patch: &Value) {

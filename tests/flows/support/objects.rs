@@ -10,11 +10,11 @@ use futures::channel::oneshot;
 use tokenkeep::{
     app::{
         ObjectContext, context::session_hash, exchange, ports::AuditLog as _, ports::Clock as _,
-        ports::Entropy as _, ports::StoreError, refresh, revoke,
+        ports::Entropy as _, ports::StoreError, ports::SubjectStore as _, refresh, revoke,
     },
     session::{
-        CallerId, Command, Effect, Envelope, Input, Machine, ObjectConfig, PROTOCOL, Reply,
-        SessionKey, Work,
+        CallerId, Command, Effect, Envelope, IndexNames, Input, Machine, ObjectConfig, PROTOCOL,
+        Reply, SessionKey, Work, subject::SubjectCommand,
     },
     time::Timestamp,
 };
@@ -126,6 +126,7 @@ impl Objects {
                         drop(waiting.send(reply));
                     }
                 }
+                Effect::Unlist { session, names } => unlist(world, session, names),
                 Effect::Audit(event) => world.record(event),
             }
         }
@@ -135,6 +136,17 @@ impl Objects {
 fn object_config(world: &World) -> ObjectConfig {
     let config = world.config();
     ObjectConfig { provider: config.provider.clone(), session: config.session.clone() }
+}
+
+/// Under `waitUntil`, and nobody hears what came of it.
+fn unlist(world: &World, session: SessionKey, names: IndexNames) {
+    let task_world = world.clone();
+    world.spawn(async move {
+        for name in names.iter() {
+            let command = SubjectCommand::Unlist { session: session.clone() };
+            drop(task_world.ask_subject(name, command).await);
+        }
+    });
 }
 
 /// Under `waitUntil`: goes on whoever stops waiting.

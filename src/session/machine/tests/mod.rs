@@ -95,6 +95,7 @@ pub(super) fn login(code: &str) -> Login {
             authorization_response_iss_parameter_supported: true,
         },
         token: key_a(),
+        device: crate::device::DeviceName::default(),
     }
 }
 
@@ -132,6 +133,7 @@ pub(super) struct World {
     pub(super) puts: usize,
     pub(super) works: Vec<Work>,
     pub(super) replies: BTreeMap<CallerId, Vec<Reply>>,
+    pub(super) unlisted: Vec<(SessionKey, IndexNames)>,
     pub(super) events: Vec<Event>,
     callers: u64,
     random: u64,
@@ -154,6 +156,7 @@ impl World {
             puts: 0,
             works: Vec::new(),
             replies: BTreeMap::new(),
+            unlisted: Vec::new(),
             events: Vec::new(),
             callers: 0,
             random: 0,
@@ -224,6 +227,7 @@ impl World {
                     acted = true;
                     self.replies.entry(caller).or_default().push(reply);
                 }
+                Effect::Unlist { session, names } => self.unlisted.push((session, names)),
                 Effect::Audit(event) => self.events.push(event),
             }
         }

@@ -125,6 +125,7 @@ fn what_is_only_like_a_browser_of_the_list_has_no_name() {
             "a browser on Android",
         ),
         (format!("{IPHONE} {WEBKIT} Mobile/15E148"), "a browser on iPhone"),
+        (format!("{IPHONE} {WEBKIT} Mobile/15E148 Safari/604.1"), "a browser on iPhone"),
         (
             "Mozilla/5.0 (X11; FreeBSD amd64; rv:145.0) Gecko/20100101 Firefox/145.0".to_owned(),
             "Firefox",
