@@ -115,7 +115,7 @@ impl SessionObject {
     pub fn command(&self, text: &str) -> Result<JsValue, JsValue> {
         let object = Rc::clone(&self.object);
         // A command of a later release is not guessed at.
-        let Ok(envelope) = serde_json::from_str::<Envelope>(text) else {
+        let Ok(envelope) = serde_json::from_slice::<Envelope>(text.as_bytes()) else {
             return Ok(reply_text(&Reply::Unsupported).into());
         };
         let Some(objects) = configured_objects() else {

@@ -18,7 +18,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::{
     environment,
     platform::{OnPlatform, Platform, timestamp},
-    store::{Objects, command_text, parse_reply},
+    store::{Objects, command_text, read},
 };
 use crate::{
     app::{
@@ -110,8 +110,8 @@ pub fn plan(head: &str, now: f64) -> String {
 /// Goes on after the session's object was asked. An empty `reply` is a store that didn't answer.
 #[wasm_bindgen]
 pub fn plan_with_reply(head: &str, question: &str, reply: &str) -> String {
-    let Ok(question) = serde_json::from_str::<Question>(question) else { return internal() };
-    let reply = parse_reply(reply).ok();
+    let Ok(question) = read::<Question>(question) else { return internal() };
+    let reply = read(reply).ok();
     with_head(head, |config, head, calls| {
         step_text(head, &calls.replied(config, head, &question, reply.as_ref()))
     })
@@ -121,7 +121,7 @@ pub fn plan_with_reply(head: &str, question: &str, reply: &str) -> String {
 /// line, then the headers.
 #[wasm_bindgen]
 pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
-    let Ok(journey) = serde_json::from_str::<Journey>(journey) else { return internal() };
+    let Ok(journey) = read::<Journey>(journey) else { return internal() };
     let Some((status, headers)) = response_head(response) else { return internal() };
     match journey.plain(status, &headers) {
         Some(Ok(edit)) => edit_text(&edit),
@@ -138,7 +138,7 @@ pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
 /// Goes on with the API's own 401, where no other token could be had.
 #[wasm_bindgen]
 pub fn relay_held(journey: &str, response: &str) -> String {
-    let Ok(journey) = serde_json::from_str::<Journey>(journey) else { return internal() };
+    let Ok(journey) = read::<Journey>(journey) else { return internal() };
     let Some((status, headers)) = response_head(response) else { return internal() };
     match journey.held(status, &headers) {
         Ok(edit) => edit_text(&edit),

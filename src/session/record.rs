@@ -287,12 +287,19 @@ enum OpenRef<'a> {
     Ended(&'a Tombstone),
 }
 
+/// Which of them it is. Read on its own: serde would buffer the whole to look at the tag first, and
+/// every type in it would be compiled a second time for that.
 #[derive(Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-enum OpenOwned {
-    Live(OpenPart),
-    Exchanging(Marker),
-    Ended(Tombstone),
+struct OpenState {
+    state: State,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Live,
+    Exchanging,
+    Ended,
 }
 
 impl Row {
@@ -309,14 +316,15 @@ impl Row {
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
         let (open_bytes, sealed) = rest.split_at_checked(length)?;
-        Some(match serde_json::from_slice(open_bytes).ok()? {
-            OpenOwned::Live(open) => Self::Live(Box::new(ClosedRecord {
-                open,
+        let OpenState { state } = serde_json::from_slice(open_bytes).ok()?;
+        Some(match state {
+            State::Live => Self::Live(Box::new(ClosedRecord {
+                open: serde_json::from_slice(open_bytes).ok()?,
                 open_bytes: open_bytes.to_vec(),
                 sealed: sealed.to_vec(),
             })),
-            OpenOwned::Exchanging(marker) => Self::Exchanging(marker),
-            OpenOwned::Ended(tombstone) => Self::Ended(tombstone),
+            State::Exchanging => Self::Exchanging(serde_json::from_slice(open_bytes).ok()?),
+            State::Ended => Self::Ended(serde_json::from_slice(open_bytes).ok()?),
         })
     }
 }
