@@ -61,6 +61,12 @@ pub enum Event {
         /// Keyed hash of the session.
         session: String,
     },
+    /// What is stored of a session was written by a newer release: it is left alone, and calls get
+    /// 503 until that release is back. Once in an object's life.
+    NewerRecord {
+        /// Keyed hash of the session.
+        session: String,
+    },
     /// Whose session it is: a keyed hash, and `sub` itself only where the operator asks for it.
     SubjectKnown {
         /// Keyed hash of the session.
@@ -224,6 +230,7 @@ impl Event {
             | Self::ErrorShown { .. }
             | Self::IdentityRefused { .. }
             | Self::LoginFailed { .. }
+            | Self::NewerRecord { .. }
             | Self::OriginUnknown { .. }
             | Self::ProviderTrouble { .. }
             | Self::RefreshFailed { .. }

@@ -119,8 +119,7 @@ impl SessionObject {
     /// hand, which is the rule, or with a promise of it where the provider is asked first.
     pub fn command(&self, text: &str) -> Result<JsValue, JsValue> {
         let object = Rc::clone(&self.object);
-        // A command of a later release is not guessed at.
-        let Ok(envelope) = serde_json::from_str::<Envelope>(text) else {
+        let Some(envelope) = Envelope::parse(text) else {
             return Ok(reply_text(&Reply::Unsupported).into());
         };
         let Some(objects) = OBJECTS.with(|half| half.borrow().clone()) else {

@@ -85,7 +85,7 @@ impl Machine {
                 self.end_session(reason, keep_id_token, turn)
             }
             State::Ended(_) | State::Damaged => EndedReply::default(),
-            State::Newer => return Reply::Unsupported,
+            State::Newer { .. } => return Reply::Unsupported,
         };
         Reply::Ended(Box::new(reply))
     }
@@ -105,7 +105,7 @@ impl Machine {
             }
             State::Open(_) => self.end_session(reason, false, turn).ended,
             State::Ended(_) | State::Damaged => false,
-            State::Newer => return Reply::Unsupported,
+            State::Newer { .. } => return Reply::Unsupported,
         };
         Reply::Ended(Box::new(EndedReply { ended, ..EndedReply::default() }))
     }
@@ -312,7 +312,7 @@ impl Machine {
         self.armed = None;
         let now = turn.now;
         match &self.state {
-            State::Empty | State::Newer => {}
+            State::Empty | State::Newer { .. } => {}
             State::Damaged => self.clear(turn),
             State::Exchanging(marker) => {
                 if now >= marker.until {

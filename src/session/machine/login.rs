@@ -62,7 +62,7 @@ impl Machine {
                 Reply::LoginFailed(failed.failure)
             }
             State::Ended(_) | State::Damaged => already_used(),
-            State::Newer => Reply::Unsupported,
+            State::Newer { .. } => Reply::Unsupported,
         };
         turn.reply(caller, reply);
     }

@@ -80,8 +80,8 @@ enum State {
     Open(Box<Session>),
     /// A tombstone.
     Ended(Tombstone),
-    /// A newer release's row.
-    Newer,
+    /// A newer release's row: left alone, and said so once.
+    Newer { is_reported: bool },
     /// Nobody's row.
     Damaged,
 }
@@ -122,7 +122,7 @@ impl Machine {
                 let alarm = tombstone.alarm;
                 (State::Ended(tombstone), alarm)
             }
-            Some(Row::Newer) => (State::Newer, None),
+            Some(Row::Newer) => (State::Newer { is_reported: false }, None),
             Some(Row::Damaged) => (State::Damaged, None),
         };
         Self {
@@ -163,7 +163,14 @@ impl Machine {
 
     fn command(&mut self, caller: CallerId, envelope: Envelope, turn: &mut Turn<'_>) {
         let Envelope { protocol, session_key, command } = envelope;
-        if protocol != PROTOCOL || matches!(self.state, State::Newer) {
+        if protocol != PROTOCOL {
+            return turn.reply(caller, Reply::Unsupported);
+        }
+        if let State::Newer { is_reported } = &mut self.state {
+            if !std::mem::replace(is_reported, true) {
+                let session = self.config.session.keys.audit_name(&session_key);
+                turn.events.push(Event::NewerRecord { session });
+            }
             return turn.reply(caller, Reply::Unsupported);
         }
         if self.broken {
@@ -236,7 +243,7 @@ impl Machine {
     /// Which object this is, once something is stored.
     const fn session_key(&self) -> Option<&SessionKey> {
         match &self.state {
-            State::Empty | State::Newer | State::Damaged => None,
+            State::Empty | State::Newer { .. } | State::Damaged => None,
             State::Exchanging(marker) => Some(&marker.session),
             State::Closed(closed) => Some(&closed.open.session),
             State::Open(session) => Some(&session.open.session),
@@ -248,7 +255,7 @@ impl Machine {
     fn due(&self, now: Timestamp) -> Option<Timestamp> {
         match &self.state {
             State::Empty | State::Damaged => None,
-            State::Newer => Some(now.after(NEWER_RECHECK)),
+            State::Newer { .. } => Some(now.after(NEWER_RECHECK)),
             State::Exchanging(marker) if marker.wake > now => Some(marker.wake),
             State::Exchanging(marker) => Some(marker.until),
             State::Closed(closed) => {
@@ -306,7 +313,7 @@ impl Machine {
                 let Session { id, open, contents } = &mut **session;
                 record::encode_live(keys, id, open, contents, turn.bytes::<NONCE>())?
             }
-            State::Closed(_) | State::Newer | State::Damaged => return None,
+            State::Closed(_) | State::Newer { .. } | State::Damaged => return None,
         };
         Some(Effect::Put(row))
     }

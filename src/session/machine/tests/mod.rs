@@ -5,6 +5,7 @@ mod logins;
 mod promises;
 mod refreshes;
 mod storage;
+mod versions;
 
 use std::{collections::BTreeMap, time::Duration};
 
