@@ -22,3 +22,4 @@ mod refresh;
 mod rotation;
 mod support;
 mod userinfo;
+mod versions;

@@ -13,7 +13,7 @@ use std::{
 
 pub(crate) use browser::*;
 use futures::{executor::LocalPool, task::LocalSpawnExt as _};
-pub(crate) use objects::Objects;
+pub(crate) use objects::{Objects, Said};
 pub(crate) use provider::*;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -52,11 +52,20 @@ pub(crate) struct Inner {
     metadata: RefCell<MetadataCache>,
     pub(crate) keys: RefCell<KeyCache>,
     pub(crate) audit: RefCell<Vec<String>>,
+    /// When the objects restart under the next request to the provider.
+    pub(crate) restarts: Cell<Option<Moment>>,
     /// Everything that left for a browser, with what it is.
     left: RefCell<Vec<(String, String)>>,
     secrets: RefCell<Vec<String>>,
     pool: RefCell<Option<LocalPool>>,
     spawner: futures::executor::LocalSpawner,
+}
+
+/// A moment of a request to the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    BeforeItIsSent,
+    BeforeItsAnswer,
 }
 
 #[derive(Clone)]
@@ -107,6 +116,7 @@ impl World {
             metadata: RefCell::new(MetadataCache::new()),
             keys: RefCell::new(KeyCache::new()),
             audit: RefCell::default(),
+            restarts: Cell::default(),
             left: RefCell::default(),
             secrets: RefCell::default(),
             pool: RefCell::new(Some(pool)),
@@ -206,6 +216,16 @@ impl World {
 }
 
 impl Inner {
+    /// What comes of a request that a restart was under is nobody's.
+    fn restarts_at(&self, moment: Moment) -> bool {
+        let is_now = self.restarts.get() == Some(moment);
+        if is_now {
+            self.restarts.set(None);
+            self.objects.restart();
+        }
+        is_now
+    }
+
     /// For the test of the search itself.
     pub(crate) fn forgets_what_left(&self) {
         self.left.borrow_mut().clear();
@@ -255,7 +275,11 @@ impl HttpClient for World {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         // The network takes its time: whoever else is running runs now.
         pause().await;
+        if self.restarts_at(Moment::BeforeItIsSent) {
+            return Err(TransportError::Unreachable);
+        }
         let response = self.provider.respond(&request, self.now());
+        self.restarts_at(Moment::BeforeItsAnswer);
         pause().await;
         response
     }
