@@ -96,7 +96,7 @@ pub enum Event {
         /// Why.
         reason: RefreshFailure,
     },
-    /// A refresh token could not be revoked at the provider.
+    /// A refresh token could not be revoked at the provider, or the ticket for it was given up.
     RevocationFailed {
         /// Keyed hash of the session.
         session: String,
@@ -184,6 +184,8 @@ pub enum ProviderStep {
     UserInfo,
     /// To revoke a refresh token.
     Revocation,
+    /// To revoke an access token, which a provider need not do.
+    AccessTokenRevocation,
     /// An authorization response came with an error, or not as one.
     Authorization,
 }
@@ -226,6 +228,7 @@ impl Event {
             | Self::RefreshFailed { reason: RefreshFailure::ProviderRefusesClient, .. } => {
                 Level::Error
             }
+            Self::ProviderTrouble { step: ProviderStep::AccessTokenRevocation, .. } => Level::Info,
             Self::EarlierSessionLeft { .. }
             | Self::ErrorShown { .. }
             | Self::IdentityRefused { .. }

@@ -227,8 +227,8 @@ impl Object {
                     Input::LoginDone(Box::new(exchange::login(&ctx, &login).await))
                 }
                 Work::Refresh(work) => Input::RefreshDone(refresh::refresh(&ctx, &work).await),
-                Work::Revoke { endpoint, token } => {
-                    Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token).await)
+                Work::Revoke { endpoint, token, hint } => {
+                    Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token, hint).await)
                 }
             };
             if object.life.get() == life {

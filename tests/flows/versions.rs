@@ -86,7 +86,7 @@ fn a_day(world: &World) {
     let shown = browser.navigate(url.as_str().unwrap());
     assert!(query_of(shown.location()).contains_key("id_token_hint"), "{shown:?}");
     assert!(!browser.is_logged_in());
-    assert_eq!(world.provider.revoked.borrow().len(), 1);
+    assert_eq!(world.provider.revoked_kinds(), ["refresh", "access"]);
 }
 
 #[test]

@@ -19,6 +19,7 @@
 mod end;
 mod login;
 mod refresh;
+mod revocation;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -31,9 +32,9 @@ pub use work::{
 };
 
 use self::{
-    end::Revocation,
     login::LoginFlight,
     refresh::{Gate, RefreshFlight},
+    revocation::Revocation,
 };
 use super::{
     KeyRing, SessionId, SessionKey, TokenKey,

@@ -202,8 +202,8 @@ fn start(world: &World, key: &SessionKey, life: u64, work: Work) {
         let input = match work {
             Work::Login(login) => Input::LoginDone(Box::new(exchange::login(&ctx, &login).await)),
             Work::Refresh(work) => Input::RefreshDone(refresh::refresh(&ctx, &work).await),
-            Work::Revoke { endpoint, token } => {
-                Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token).await)
+            Work::Revoke { endpoint, token, hint } => {
+                Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token, hint).await)
             }
         };
         let lives = world.objects.objects.borrow().get(&key).is_some_and(|o| o.life == life);
