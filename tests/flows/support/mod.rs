@@ -138,6 +138,11 @@ impl World {
     /// A new deployment with `SESSION_KEYS = session_keys`: isolates and objects start afresh.
     pub(crate) fn deploys(&self, session_keys: &[&str]) {
         let keys: Vec<_> = session_keys.iter().map(|kid| session_key(kid)).collect();
+        self.deploys_keys(&keys);
+    }
+
+    /// The same, with keys as they are written.
+    pub(crate) fn deploys_keys(&self, keys: &[String]) {
         keys.iter().for_each(|key| self.knows_secret(key.clone()));
         self.settings.borrow_mut().session_keys = keys.join(",");
         let config = self.settings.borrow().parse();
@@ -331,7 +336,7 @@ impl Settings {
     }
 }
 
-fn session_key(kid: &str) -> String {
+pub(crate) fn session_key(kid: &str) -> String {
     format!("{kid}:{}", base64url::encode(Sha256::digest(format!("session key {kid}"))))
 }
 
