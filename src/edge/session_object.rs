@@ -114,8 +114,7 @@ impl SessionObject {
     /// hand, which is the rule, or with a promise of it where the provider is asked first.
     pub fn command(&self, text: &str) -> Result<JsValue, JsValue> {
         let object = Rc::clone(&self.object);
-        // A command of a later release is not guessed at.
-        let Ok(envelope) = serde_json::from_slice::<Envelope>(text.as_bytes()) else {
+        let Some(envelope) = Envelope::parse(text) else {
             return Ok(reply_text(&Reply::Unsupported).into());
         };
         let Some(objects) = configured_objects() else {
@@ -220,8 +219,8 @@ impl Object {
                     Input::LoginDone(Box::new(exchange::login(&ctx, &login).await))
                 }
                 Work::Refresh(work) => Input::RefreshDone(refresh::refresh(&ctx, &work).await),
-                Work::Revoke { endpoint, token } => {
-                    Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token).await)
+                Work::Revoke { endpoint, token, hint } => {
+                    Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token, hint).await)
                 }
             };
             if object.life.get() == life {

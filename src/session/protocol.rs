@@ -31,6 +31,15 @@ pub struct Envelope {
     pub command: Command,
 }
 
+impl Envelope {
+    /// Reads a command's text, members that a later release has added left aside. `None` is a
+    /// command that this release doesn't know, or knows otherwise: it is not guessed at but
+    /// answered [`Reply::Unsupported`].
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_slice(text.as_bytes()).ok()
+    }
+}
+
 /// Which access token of a session is meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TokenKey {

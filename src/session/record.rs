@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{
     KeyRing, SessionId, SessionKey, TokenKey,
@@ -239,10 +239,10 @@ pub(super) struct Tombstone {
     /// How long it is kept, tickets aside.
     pub(super) until: Timestamp,
     /// Why the session ended, if there was one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub(super) reason: Option<EndReason>,
     /// The login that came to nothing, and how.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub(super) login: Option<FailedLogin>,
     /// Refresh tokens that wait for their revocation.
     #[serde(default)]
@@ -268,6 +268,15 @@ impl Tombstone {
             alarm: None,
         }
     }
+}
+
+/// What this release knows; a later one's word is none, and no reason to throw the tombstone away
+/// with the tickets beside it.
+fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(T::deserialize(value).ok())
 }
 
 /// A login that came to nothing.

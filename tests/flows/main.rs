@@ -19,6 +19,8 @@ mod login;
 mod logout;
 mod outages;
 mod refresh;
+mod revocation;
 mod rotation;
 mod support;
 mod userinfo;
+mod versions;

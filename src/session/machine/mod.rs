@@ -19,6 +19,7 @@
 mod end;
 mod login;
 mod refresh;
+mod revocation;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -31,9 +32,9 @@ pub use work::{
 };
 
 use self::{
-    end::Revocation,
     login::LoginFlight,
     refresh::{Gate, RefreshFlight},
+    revocation::Revocation,
 };
 use super::{
     KeyRing, SessionId, SessionKey, TokenKey,
@@ -81,8 +82,8 @@ enum State {
     Open(Box<Session>),
     /// A tombstone.
     Ended(Tombstone),
-    /// A newer release's row.
-    Newer,
+    /// A newer release's row: left alone, and said so once.
+    Newer { is_reported: bool },
     /// Nobody's row.
     Damaged,
 }
@@ -125,7 +126,7 @@ impl Machine {
                 let alarm = tombstone.alarm;
                 (State::Ended(tombstone), alarm)
             }
-            Some(Row::Newer) => (State::Newer, None),
+            Some(Row::Newer) => (State::Newer { is_reported: false }, None),
             Some(Row::Damaged) => (State::Damaged, None),
         };
         Self {
@@ -166,7 +167,14 @@ impl Machine {
 
     fn command(&mut self, caller: CallerId, envelope: Envelope, turn: &mut Turn<'_>) {
         let Envelope { protocol, session_key, command } = envelope;
-        if protocol != PROTOCOL || matches!(self.state, State::Newer) {
+        if protocol != PROTOCOL {
+            return turn.reply(caller, Reply::Unsupported);
+        }
+        if let State::Newer { is_reported } = &mut self.state {
+            if !std::mem::replace(is_reported, true) {
+                let session = self.config.session.keys.audit_name(&session_key);
+                turn.events.push(Event::NewerRecord { session });
+            }
             return turn.reply(caller, Reply::Unsupported);
         }
         if self.broken {
@@ -236,7 +244,7 @@ impl Machine {
             State::Empty
             | State::Exchanging(_)
             | State::Ended(_)
-            | State::Newer
+            | State::Newer { .. }
             | State::Damaged => return Reply::NoSession,
         };
         if let Some(reason) = self.deadlines().and_then(|limits| limits.ended(turn.now)) {
@@ -266,7 +274,7 @@ impl Machine {
     /// Which object this is, once something is stored.
     const fn session_key(&self) -> Option<&SessionKey> {
         match &self.state {
-            State::Empty | State::Newer | State::Damaged => None,
+            State::Empty | State::Newer { .. } | State::Damaged => None,
             State::Exchanging(marker) => Some(&marker.session),
             State::Closed(closed) => Some(&closed.open.session),
             State::Open(session) => Some(&session.open.session),
@@ -282,7 +290,7 @@ impl Machine {
             State::Empty
             | State::Exchanging(_)
             | State::Ended(_)
-            | State::Newer
+            | State::Newer { .. }
             | State::Damaged => None,
         }
     }
@@ -291,7 +299,7 @@ impl Machine {
     fn due(&self, now: Timestamp) -> Option<Timestamp> {
         match &self.state {
             State::Empty | State::Damaged => None,
-            State::Newer => Some(now.after(NEWER_RECHECK)),
+            State::Newer { .. } => Some(now.after(NEWER_RECHECK)),
             State::Exchanging(marker) if marker.wake > now => Some(marker.wake),
             State::Exchanging(marker) => Some(marker.until),
             State::Closed(_) | State::Open(_) => {
@@ -346,7 +354,7 @@ impl Machine {
                 let Session { id, open, contents } = &mut **session;
                 record::encode_live(keys, id, open, contents, turn.bytes::<NONCE>())?
             }
-            State::Closed(_) | State::Newer | State::Damaged => return None,
+            State::Closed(_) | State::Newer { .. } | State::Damaged => return None,
         };
         Some(Effect::Put(row))
     }

@@ -14,7 +14,7 @@ use std::{
 
 pub(crate) use browser::*;
 use futures::{executor::LocalPool, task::LocalSpawnExt as _};
-pub(crate) use objects::Objects;
+pub(crate) use objects::{Objects, Said};
 pub(crate) use provider::*;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -59,11 +59,20 @@ pub(crate) struct Inner {
     logout_keys: RefCell<KeyCache>,
     pub(crate) keys: RefCell<KeyCache>,
     pub(crate) audit: RefCell<Vec<String>>,
+    /// When the objects restart under the next request to the provider.
+    pub(crate) restarts: Cell<Option<Moment>>,
     /// Everything that left for a browser, with what it is.
     left: RefCell<Vec<(String, String)>>,
     secrets: RefCell<Vec<String>>,
     pool: RefCell<Option<LocalPool>>,
     spawner: futures::executor::LocalSpawner,
+}
+
+/// A moment of a request to the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    BeforeItIsSent,
+    BeforeItsAnswer,
 }
 
 #[derive(Clone)]
@@ -116,6 +125,7 @@ impl World {
             logout_keys: RefCell::new(KeyCache::new()),
             keys: RefCell::new(KeyCache::new()),
             audit: RefCell::default(),
+            restarts: Cell::default(),
             left: RefCell::default(),
             secrets: RefCell::default(),
             pool: RefCell::new(Some(pool)),
@@ -138,6 +148,11 @@ impl World {
     /// A new deployment with `SESSION_KEYS = session_keys`: isolates and objects start afresh.
     pub(crate) fn deploys(&self, session_keys: &[&str]) {
         let keys: Vec<_> = session_keys.iter().map(|kid| session_key(kid)).collect();
+        self.deploys_keys(&keys);
+    }
+
+    /// The same, with keys as they are written.
+    pub(crate) fn deploys_keys(&self, keys: &[String]) {
         keys.iter().for_each(|key| self.knows_secret(key.clone()));
         self.settings.borrow_mut().session_keys = keys.join(",");
         let config = self.settings.borrow().parse();
@@ -233,6 +248,16 @@ impl World {
 }
 
 impl Inner {
+    /// What comes of a request that a restart was under is nobody's.
+    fn restarts_at(&self, moment: Moment) -> bool {
+        let is_now = self.restarts.get() == Some(moment);
+        if is_now {
+            self.restarts.set(None);
+            self.objects.restart();
+        }
+        is_now
+    }
+
     /// For the test of the search itself.
     pub(crate) fn forgets_what_left(&self) {
         self.left.borrow_mut().clear();
@@ -282,7 +307,11 @@ impl HttpClient for World {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         // The network takes its time: whoever else is running runs now.
         pause().await;
+        if self.restarts_at(Moment::BeforeItIsSent) {
+            return Err(TransportError::Unreachable);
+        }
         let response = self.provider.respond(&request, self.now());
+        self.restarts_at(Moment::BeforeItsAnswer);
         pause().await;
         response
     }
@@ -348,7 +377,7 @@ impl Settings {
     }
 }
 
-fn session_key(kid: &str) -> String {
+pub(crate) fn session_key(kid: &str) -> String {
     format!("{kid}:{}", base64url::encode(Sha256::digest(format!("session key {kid}"))))
 }
 
