@@ -4,7 +4,7 @@
 
 use super::{
     context::{ObjectContext, ObjectPorts},
-    keys,
+    keys, revoke,
 };
 use crate::{
     audit::{Event, ProviderStep},
@@ -42,7 +42,10 @@ pub async fn login<P: ObjectPorts>(
     };
     let (identity, issued_at) = verify(ctx, login, id_token, &response.access_token).await?;
     let identity = with_userinfo(ctx, login, &response, identity).await?;
-    register(ctx, login, &identity, issued_at).await?;
+    if let Err(failure) = register(ctx, login, &identity, issued_at).await {
+        disown(ctx, login, &response).await;
+        return Err(failure);
+    }
     ctx.ports.record(Event::SubjectKnown {
         session: ctx.session.clone(),
         subject: ctx.config.session.keys.keyed_hash(
@@ -233,6 +236,19 @@ async fn register<P: ObjectPorts>(
         }
     }
     Ok(())
+}
+
+/// Takes back what a login brought that came to nothing although the provider granted it. Once: who
+/// logged the person out there has most likely ended the grant as well.
+async fn disown<P: ObjectPorts>(
+    ctx: &ObjectContext<'_, P>,
+    login: &Login,
+    response: &TokenResponse,
+) {
+    let endpoint = &login.metadata.revocation_endpoint;
+    if let (Some(endpoint), Some(refresh_token)) = (endpoint, &response.refresh_token) {
+        revoke::revoke(ctx, endpoint, refresh_token).await;
+    }
 }
 
 fn refused<P: ObjectPorts>(ctx: &ObjectContext<'_, P>, check: &'static str) -> LoginFailure {

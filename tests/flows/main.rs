@@ -21,6 +21,7 @@ mod outages;
 mod refresh;
 mod revocation;
 mod rotation;
+mod second_login;
 mod support;
 mod userinfo;
 mod versions;
