@@ -70,7 +70,7 @@ pub struct ProviderConfig {
     /// Whether the ID token goes along to the end-session endpoint.
     pub id_token_hint: bool,
     /// Whether refresh responses bring a new refresh token is the provider's choice; this is
-    /// the operator's word for it, which only KV needs.
+    /// the operator's word for it, which only [`Store::Kv`] needs and then always has.
     pub rotates_refresh_tokens: Option<bool>,
     /// http is allowed for this issuer (exact loopback under the switch).
     pub allow_http: bool,
@@ -113,9 +113,11 @@ pub enum SigningAlg {
     EdDSA,
 }
 
-/// A session's limits and keys.
+/// Where sessions are kept, their limits and keys.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
+    /// Where they are kept.
+    pub store: Store,
     /// How long a session lives without a call.
     pub idle: Duration,
     /// How long it lives at all.
@@ -126,6 +128,27 @@ pub struct SessionConfig {
     pub revocation_ticket: Duration,
     /// `SESSION_KEYS` and `NAME_KEY`.
     pub keys: KeyRing,
+}
+
+/// Where sessions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// A Durable Object each (binding `SESSIONS`).
+    Durable,
+    /// Workers KV (binding `SESSIONS_KV`): no compare-and-swap, and what was written elsewhere is
+    /// seen late.
+    Kv {
+        /// Whether an end that the provider or an administrator asks for is looked for at every
+        /// read, for two reads more.
+        delayed_logout: bool,
+    },
+}
+
+impl Store {
+    /// Whether it is KV.
+    pub const fn is_kv(self) -> bool {
+        matches!(self, Self::Kv { .. })
+    }
 }
 
 /// Which layers CSRF demands.
