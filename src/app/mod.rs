@@ -1,7 +1,8 @@
 //! Use cases over ports: one async function a file.
 //!
 //! The Worker half: [`handle_endpoint`] and [`call`]. The object half: [`exchange`], [`refresh`]
-//! and [`revoke`], the work that a session's machine asks for.
+//! and [`revoke`], the work that a session's machine asks for ([`work`]). Sessions in [`kv`] have
+//! no object: their machine runs in the Worker half.
 
 mod answer;
 pub mod call;
@@ -11,6 +12,7 @@ pub mod exchange;
 pub mod grants;
 mod health;
 pub mod keys;
+pub mod kv;
 mod logged_out;
 mod login;
 mod login_query;
@@ -20,6 +22,7 @@ pub mod ports;
 pub mod refresh;
 pub mod revoke;
 mod session;
+pub mod work;
 
 pub use context::{Context, ObjectContext, ObjectPorts, Ports};
 

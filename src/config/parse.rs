@@ -74,7 +74,7 @@ pub fn parse(environment: &Environment) -> Result<Config, ConfigFaults> {
 /// read; what can't be read is said where it is read.
 fn names_kv(environment: &Environment) -> bool {
     let tokenkeep = read_variables(environment, &mut Faults::default());
-    let store = tokenkeep.as_ref().and_then(|value| value.pointer("/session/store"));
+    let store = tokenkeep.as_ref().and_then(|value| value.get("session")?.get("store"));
     store.and_then(Value::as_str) == Some("kv")
 }
 

@@ -17,6 +17,8 @@ let poisoned = false;
 // The generation that each half is configured in; the halves share no state.
 let workerConfigured = -1;
 let objectsConfigured = -1;
+// Where sessions are kept: "durable" or "kv", and the jurisdiction of the first.
+let store = "";
 let jurisdiction = "";
 
 // A trap inside a Rust future reaches no catch: only this event tells.
@@ -57,7 +59,7 @@ function environmentText(env) {
 function enterWorkerHalf(env) {
   enter();
   if (workerConfigured === generation) return;
-  jurisdiction = core.configure_worker(environmentText(env));
+  [store, jurisdiction] = core.configure_worker(environmentText(env)).split("\n");
   workerConfigured = generation;
 }
 
@@ -85,13 +87,26 @@ function settled(promise, limit) {
 // Asks a session's object; one that restarted under the call is asked once more, on a fresh stub. No
 // command does harm when it is delivered twice. (The second delivery of a logout whose first reply was
 // lost has no logout URL to give: the session here has ended, the provider's stays.)
-async function ask(env, name, text) {
+async function ask(env, ctx, name, text) {
+  if (store === "kv") return askKv(env, ctx, text);
   const namespace = jurisdiction ? env.SESSIONS.jurisdiction(jurisdiction) : env.SESSIONS;
   try {
     return await namespace.getByName(name).command(text);
   } catch {
     return await namespace.getByName(name).command(text);
   }
+}
+
+// A session in KV has no object: the core runs its machine here. What the command leads to after its
+// reply (a refresh ahead of time, a revocation) goes on, and so does the command when the client leaves.
+async function askKv(env, ctx, text) {
+  // The endpoint that asks is wasm, and may be on the stack.
+  await undefined;
+  enterWorkerHalf(env);
+  return new Promise((resolve, reject) => {
+    const done = settled(core.ask_kv(env.SESSIONS_KV, text, resolve), 60_000);
+    ctx.waitUntil(done.then(() => reject(new Error("the core gave no reply")), reject));
+  });
 }
 
 function answer(text) {
@@ -166,7 +181,7 @@ async function follow(plan, head, request, env, ctx) {
       case "K": {
         let reply = "";
         try {
-          reply = await ask(env, lines[1], lines[2]);
+          reply = await ask(env, ctx, lines[1], lines[2]);
         } catch {
           // An empty reply is the core's word for a store that didn't answer.
         }
@@ -185,7 +200,7 @@ async function follow(plan, head, request, env, ctx) {
         const limit = Number(lines[1]);
         const form = limit > 0 ? await boundedText(request, limit) : undefined;
         enterWorkerHalf(env);
-        return answer(await settled(core.endpoint(head, form, (name, text) => ask(env, name, text)), 60_000));
+        return answer(await settled(core.endpoint(head, form, (name, text) => ask(env, ctx, name, text)), 60_000));
       }
       case "S":
         if (env.ASSETS) return env.ASSETS.fetch(request);

@@ -25,10 +25,9 @@ use crate::{
     app::{
         ObjectContext,
         context::session_hash,
-        exchange,
         keys::KeyCache,
         ports::{AuditLog as _, Clock as _, Entropy as _},
-        refresh, revoke,
+        work,
     },
     config,
     session::{CallerId, Effect, Envelope, Input, Machine, ObjectConfig, Reply, SessionKey, Work},
@@ -223,15 +222,7 @@ impl Object {
                 session,
                 log_subject: objects.log_subject,
             };
-            let input = match work {
-                Work::Login(login) => {
-                    Input::LoginDone(Box::new(exchange::login(&ctx, &login).await))
-                }
-                Work::Refresh(work) => Input::RefreshDone(refresh::refresh(&ctx, &work).await),
-                Work::Revoke { endpoint, token } => {
-                    Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token).await)
-                }
-            };
+            let input = work::done(&ctx, work).await;
             if object.life.get() == life {
                 // What failed is stored nowhere; whoever waited is told by a dropped sender.
                 let _failed = object.feed(&objects, input);

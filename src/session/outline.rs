@@ -3,7 +3,6 @@
 
 use super::{
     SessionKey,
-    lifetime::Deadlines,
     record::{Row, Tombstone, encode_tombstone},
 };
 use crate::time::Timestamp;
@@ -20,10 +19,10 @@ pub enum Outline {
     },
     /// What is left of a session, or of a login that came to nothing.
     Ended {
-        /// When nothing of it is of use any more.
-        until: Timestamp,
-        /// It holds the place and nothing else.
-        is_bare: bool,
+        /// Until when a ticket is of use that lies beside it.
+        ticket_until: Option<Timestamp>,
+        /// There was no session, only a login.
+        login_failed: bool,
     },
     /// A newer release's row, or nobody's.
     Unreadable,
@@ -38,9 +37,10 @@ pub struct LiveOutline {
     pub absolute_deadline: Timestamp,
     /// When it ends if nothing else is done: the first of its limits.
     pub deadline: Timestamp,
-    /// Under which names the person's sessions are found: by `sub` and, where the provider gives
-    /// one, by `sid`.
-    pub names: Vec<String>,
+    /// The index name by issuer and `sub`.
+    pub subject: String,
+    /// The index name by issuer and `sid`, where the provider gives one.
+    pub sid: Option<String>,
 }
 
 impl Outline {
@@ -48,29 +48,22 @@ impl Outline {
     pub fn of(row: &[u8]) -> Self {
         match Row::decode(row) {
             Row::Live(closed) => {
-                let Deadlines { absolute, .. } = closed.open.deadlines;
-                let deadline = closed.open.deadlines.earliest();
-                let names = closed.open.names;
+                let open = closed.open;
                 Self::Live(LiveOutline {
-                    created: closed.open.created,
-                    absolute_deadline: absolute,
-                    deadline,
-                    names: std::iter::once(names.subject).chain(names.sid).collect(),
+                    created: open.created,
+                    absolute_deadline: open.deadlines.absolute,
+                    deadline: open.deadlines.earliest(),
+                    subject: open.names.subject,
+                    sid: open.names.sid,
                 })
             }
             Row::Exchanging(marker) => Self::Exchanging { until: marker.until },
-            Row::Ended(tombstone) => Self::ended(&tombstone),
+            Row::Ended(Tombstone { login, revocations, logout, .. }) => {
+                let revocations = revocations.iter().map(|ticket| ticket.until);
+                let tickets = revocations.chain(logout.iter().map(|ticket| ticket.until));
+                Self::Ended { ticket_until: tickets.max(), login_failed: login.is_some() }
+            }
             Row::Newer | Row::Damaged => Self::Unreadable,
-        }
-    }
-
-    fn ended(tombstone: &Tombstone) -> Self {
-        let Tombstone { until, login, revocations, logout, .. } = tombstone;
-        let tickets = revocations.iter().map(|ticket| ticket.until);
-        let tickets = tickets.chain(logout.iter().map(|ticket| ticket.until));
-        Self::Ended {
-            until: tickets.fold(*until, Timestamp::max),
-            is_bare: login.is_none() && revocations.is_empty() && logout.is_none(),
         }
     }
 }

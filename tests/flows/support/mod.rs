@@ -1,7 +1,8 @@
 //! The world in memory: a provider, session objects that run the real machine with the real
-//! work, a clock that moves only when told, entropy that counts, and browsers.
+//! work (or KV), a clock that moves only when told, entropy that counts, and browsers.
 
 mod browser;
+mod kv;
 mod objects;
 mod provider;
 
@@ -13,6 +14,7 @@ use std::{
 
 pub(crate) use browser::*;
 use futures::{executor::LocalPool, task::LocalSpawnExt as _};
+pub(crate) use kv::{Place, in_kv, over_kv};
 pub(crate) use objects::Objects;
 pub(crate) use provider::*;
 use serde_json::{Value, json};
@@ -38,16 +40,16 @@ use tokenkeep::{
 
 pub(crate) const ORIGIN: &str = "https://app.example.com";
 
-/// Everything; cheap to clone.
+/// Everything, as it is seen in one place; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct World(Rc<Inner>);
+pub(crate) struct World(Rc<Inner>, Place);
 
 pub(crate) struct Inner {
     pub(crate) provider: Provider,
     pub(crate) objects: Objects,
     pub(crate) config: RefCell<Rc<Config>>,
     settings: RefCell<Settings>,
-    now: Cell<u64>,
+    now: Rc<Cell<u64>>,
     drawn: Cell<u64>,
     metadata: RefCell<MetadataCache>,
     pub(crate) keys: RefCell<KeyCache>,
@@ -92,17 +94,21 @@ impl World {
             "session": { "idle_minutes": 60, "absolute_hours": 24, "cache_seconds": 5 },
             "routes": [{ "path": "/api/*", "upstream": { "url": "https://api.example.com" } }],
         });
+        if kv::is_asked_for() {
+            merge(&mut tokenkeep, &kv::settings());
+        }
         merge(&mut tokenkeep, &patch);
         let settings = Settings { tokenkeep, session_keys: session_key("first") };
         let config = settings.parse();
         let pool = LocalPool::new();
         let spawner = pool.spawner();
-        let world = Self(Rc::new(Inner {
+        let now = Rc::new(Cell::new(1_763_900_000_000));
+        let inner = Rc::new(Inner {
             provider: Provider::new(),
-            objects: Objects::default(),
+            objects: Objects::new(kv::Kv::new(now.clone())),
             config: RefCell::new(Rc::new(config)),
             settings: RefCell::new(settings),
-            now: Cell::new(1_763_900_000_000),
+            now,
             drawn: Cell::new(0),
             metadata: RefCell::new(MetadataCache::new()),
             keys: RefCell::new(KeyCache::new()),
@@ -111,7 +117,9 @@ impl World {
             secrets: RefCell::default(),
             pool: RefCell::new(Some(pool)),
             spawner,
-        }));
+        });
+        let world = Self(inner, Place::default());
+        world.provider.rotates.set(!world.is_in_kv());
         world.knows_secret(session_key("first"));
         world.knows_secret(name_key());
         world
@@ -119,6 +127,19 @@ impl World {
 
     pub(crate) fn browser(&self) -> Browser {
         Browser::new(self)
+    }
+
+    /// The same world from another place of the network: another isolate, and what KV knows there.
+    pub(crate) fn elsewhere(&self) -> Self {
+        Self(self.0.clone(), self.1 + 1)
+    }
+
+    pub(crate) const fn place(&self) -> Place {
+        self.1
+    }
+
+    pub(crate) fn is_in_kv(&self) -> bool {
+        self.config().session.store.is_kv()
     }
 
     pub(crate) fn config(&self) -> Rc<Config> {
@@ -247,6 +268,7 @@ impl Drop for Inner {
         if !std::thread::panicking() {
             let leaks = self.leaks();
             assert!(leaks.is_empty(), "{leaks:#?}");
+            assert_eq!(self.objects.kv.refused.get(), 0, "KV keeps nothing for so short a time");
         }
     }
 }
@@ -257,6 +279,9 @@ impl HttpClient for World {
         pause().await;
         let response = self.provider.respond(&request, self.now());
         pause().await;
+        while self.provider.dawdles.get() {
+            pause().await;
+        }
         response
     }
 }
@@ -300,7 +325,7 @@ impl Settings {
             client_secret: Some(Secret::from(CLIENT_SECRET)),
             session_keys: Some(Secret::new(self.session_keys.clone())),
             name_key: Some(Secret::new(name_key())),
-            bindings: vec!["SESSIONS".to_owned(), "ASSETS".to_owned()],
+            bindings: ["SESSIONS", "SESSIONS_KV", "ASSETS"].map(str::to_owned).to_vec(),
             compatibility_flags: vec!["global_fetch_strictly_public".to_owned()],
         })
         .unwrap_or_else(|faults| panic!("{faults}"))

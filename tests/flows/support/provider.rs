@@ -50,6 +50,8 @@ pub(crate) struct Provider {
     /// ID tokens: the one secret that may leave, in one place.
     pub(crate) id_tokens: RefCell<Vec<String>>,
     pub(crate) revoked: RefCell<Vec<String>>,
+    /// Answers are kept back as long as this stands.
+    pub(crate) dawdles: Cell<bool>,
     pub(crate) rotates: Cell<bool>,
     pub(crate) token_lifetime: Cell<Option<u64>>,
     pub(crate) gives_refresh_tokens: Cell<bool>,
@@ -95,6 +97,7 @@ impl Provider {
             secrets: RefCell::new(vec![CLIENT_SECRET.to_owned()]),
             id_tokens: RefCell::default(),
             revoked: RefCell::default(),
+            dawdles: Cell::new(false),
             rotates: Cell::new(true),
             token_lifetime: Cell::new(Some(300)),
             gives_refresh_tokens: Cell::new(true),
