@@ -103,6 +103,12 @@ pub enum Event {
         /// Whether the alarm tries again.
         will_retry: bool,
     },
+    /// KV didn't take a write (one a second for each key; the day's writes are used up). What it
+    /// was for is done again at a later call, or left out.
+    StoreWriteLost {
+        /// Keyed hash of the session.
+        session: String,
+    },
     /// A person logged out here.
     LogoutRequested {
         /// Keyed hash of the session; `None` without a valid cookie.
@@ -284,7 +290,8 @@ impl Event {
             | Self::OriginUnknown { .. }
             | Self::ProviderTrouble { .. }
             | Self::RefreshFailed { .. }
-            | Self::RevocationFailed { .. } => Level::Warn,
+            | Self::RevocationFailed { .. }
+            | Self::StoreWriteLost { .. } => Level::Warn,
             Self::DevicesEnded { .. }
             | Self::FrontChannelLogout { .. }
             | Self::LoginStarted { .. }

@@ -12,6 +12,7 @@ use crate::{
     jose::{IdTokenError, IdTokenExpectations, JwkSet, Nonce, UntrustedIdToken, VerifiedIdToken},
     oauth::{
         TokenError, TokenResponse, UserInfoError,
+        revocation::TokenTypeHint,
         token::{self, exchange_request},
         userinfo,
     },
@@ -247,7 +248,8 @@ async fn disown<P: ObjectPorts>(
 ) {
     let endpoint = &login.metadata.revocation_endpoint;
     if let (Some(endpoint), Some(refresh_token)) = (endpoint, &response.refresh_token) {
-        revoke::revoke(ctx, endpoint, refresh_token).await;
+        let hint = TokenTypeHint::RefreshToken;
+        let _once = revoke::revoke(ctx, endpoint, refresh_token, hint).await;
     }
 }
 

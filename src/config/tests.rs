@@ -1,5 +1,6 @@
 //! Every rule has a case that goes red without it. Here: the whole and the environment.
 
+mod kv;
 mod routes;
 mod sections;
 
@@ -102,6 +103,7 @@ fn a_right_configuration_is_read_whole_with_its_defaults() {
     assert!(!provider.userinfo && provider.id_token_hint);
     assert_eq!(provider.rotates_refresh_tokens, None);
 
+    assert_eq!(config.session.store, Store::Durable);
     assert_eq!(config.session.idle, Duration::from_secs(60 * 60));
     assert_eq!(config.session.absolute, Duration::from_secs(24 * 60 * 60));
     assert_eq!(config.session.cache, Duration::from_secs(5));

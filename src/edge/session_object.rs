@@ -26,10 +26,9 @@ use crate::{
     app::{
         ObjectContext,
         context::session_hash,
-        exchange,
         keys::KeyCache,
         ports::{AuditLog as _, Clock as _, Entropy as _, StoreError, SubjectStore},
-        refresh, revoke,
+        work,
     },
     config,
     session::{
@@ -214,15 +213,7 @@ impl Object {
                 session,
                 log_subject: objects.log_subject,
             };
-            let input = match work {
-                Work::Login(login) => {
-                    Input::LoginDone(Box::new(exchange::login(&ctx, &login).await))
-                }
-                Work::Refresh(work) => Input::RefreshDone(refresh::refresh(&ctx, &work).await),
-                Work::Revoke { endpoint, token, hint } => {
-                    Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token, hint).await)
-                }
-            };
+            let input = work::done(&ctx, work).await;
             if object.life.get() == life {
                 // What failed is stored nowhere; whoever waited is told by a dropped sender.
                 let _failed = object.feed(&objects, input);

@@ -16,7 +16,7 @@ use js_sys::Function;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::{
-    environment,
+    environment, kv_store,
     platform::{OnPlatform, Platform, timestamp},
     store::{Objects, command_text, read},
 };
@@ -31,7 +31,7 @@ use crate::{
         ports::{AuditLog as _, Clock as _, SessionStore, StoreError, SubjectStore},
     },
     audit::Event,
-    config::{self, Config},
+    config::{self, Config, Jurisdiction},
     http::{
         decide::{Forward, Replay},
         head::RequestHead,
@@ -60,8 +60,8 @@ thread_local! {
     static KEYS: Rc<RefCell<KeyCache>> = Rc::new(RefCell::new(KeyCache::new()));
 }
 
-/// Configures this isolate's Worker half and logs every fault. Returns the jurisdiction that
-/// objects are asked in, or nothing.
+/// Configures this isolate's Worker half and logs every fault. Returns where sessions are kept, in
+/// two lines: `durable` or `kv`, and the jurisdiction that objects are asked in, or nothing.
 #[wasm_bindgen]
 pub fn configure_worker(environment: &str) -> String {
     let config = match config::parse(&environment::read(environment)) {
@@ -73,9 +73,12 @@ pub fn configure_worker(environment: &str) -> String {
             None
         }
     };
+    kv_store::configure(config.as_deref());
+    let in_kv = config.as_ref().is_some_and(|config| config.session.store.is_kv());
     let jurisdiction = config.as_ref().and_then(|config| config.jurisdiction);
     CONFIG.with(|half| *half.borrow_mut() = config);
-    jurisdiction.map_or_else(String::new, |jurisdiction| jurisdiction.as_str().to_owned())
+    let store = if in_kv { "kv" } else { "durable" };
+    format!("{store}\n{}", jurisdiction.map_or("", Jurisdiction::as_str))
 }
 
 /// Says again what is wrong with the configuration, at most once a minute: whoever looks at the log

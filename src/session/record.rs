@@ -316,8 +316,9 @@ impl Row {
     pub(super) fn decode(bytes: &[u8]) -> Self {
         match bytes.split_first() {
             Some((&VERSION, rest)) => Self::decode_v1(rest).unwrap_or(Self::Damaged),
-            Some((&0, _)) | None => Self::Damaged,
-            Some(_) => Self::Newer,
+            // Control characters, so that somebody's text is never taken for a release to come.
+            Some((2..=0x1f, _)) => Self::Newer,
+            Some(_) | None => Self::Damaged,
         }
     }
 

@@ -299,3 +299,21 @@ fn the_logins_token_does_not_stand_in_for_one_of_fewer_scopes() {
     // The code's exchange can't ask for fewer scopes than the authorization request did.
     assert_eq!(world.provider.calls(Endpoint::Refresh), 1);
 }
+
+over_kv!(
+    twenty_calls_at_expiry_make_one_refresh_and_get_the_same_token,
+    a_token_near_its_end_still_serves_while_the_new_one_is_fetched,
+    refreshing_goes_on_with_rotation_and_without,
+    a_browser_that_goes_away_does_not_lose_the_refresh,
+    invalid_grant_ends_the_session_at_once,
+    a_refusal_that_is_not_about_the_token_ends_nothing,
+    a_definite_refusal_ends_the_session_the_second_time,
+    a_refreshed_id_token_of_somebody_else_is_not_used,
+    a_refreshed_id_token_brings_its_new_claims,
+    a_refresh_need_not_bring_an_id_token,
+    an_outage_of_the_keys_alone_costs_no_rotated_refresh_token,
+    a_key_that_is_not_published_yet_costs_no_rotated_refresh_token,
+    a_token_of_unknown_lifetime_is_refreshed_at_the_apis_first_401,
+    a_refresh_takes_the_rows_that_it_needs,
+    the_logins_token_does_not_stand_in_for_one_of_fewer_scopes,
+);

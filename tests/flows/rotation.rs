@@ -200,3 +200,13 @@ fn metadata_and_keys_are_kept_for_an_hour() {
     assert_eq!(world.provider.calls(Endpoint::Discovery), 2);
     assert_eq!(world.provider.calls(Endpoint::Keys), 2);
 }
+
+over_kv!(
+    a_live_session_outlives_the_rotation_of_session_keys,
+    a_ring_without_the_old_keys_logs_everybody_out,
+    a_login_under_way_outlives_a_deployment,
+    the_providers_new_key_is_found_at_once,
+    the_providers_new_key_is_found_by_all_who_log_in_at_once,
+    a_key_that_is_nowhere_is_searched_for_once_in_half_a_minute,
+    metadata_and_keys_are_kept_for_an_hour,
+);

@@ -167,7 +167,8 @@ impl Machine {
         new: NewSession,
         now: Timestamp,
     ) -> Session {
-        let NewSession { response, identity } = new;
+        let NewSession { mut response, identity } = new;
+        response.refresh_token.take_if(|_| !self.config.keeps_refresh_tokens());
         let token = HeldToken::new(
             flight.token,
             response.access_token,

@@ -88,6 +88,18 @@ enum State {
     Damaged,
 }
 
+/// What keeps refreshes back for a while, to be handed to the session's next machine where no
+/// machine outlives its command.
+#[derive(Clone, Debug, Default)]
+pub struct Gates(Vec<Gate>);
+
+impl Gates {
+    /// Whether nothing is kept back.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// An opened session.
 #[derive(Debug)]
 struct Session {
@@ -141,6 +153,17 @@ impl Machine {
             revocations: VecDeque::new(),
             broken: false,
         }
+    }
+
+    /// With what kept refreshes back in the session's machine before.
+    #[must_use]
+    pub fn with_gates(self, gates: Gates) -> Self {
+        Self { gates: gates.0, ..self }
+    }
+
+    /// What keeps refreshes back now.
+    pub fn gates(&self) -> Gates {
+        Gates(self.gates.clone())
     }
 
     /// Takes an input and says what to do, in order. `entropy` fills with random bytes of
@@ -258,10 +281,12 @@ impl Machine {
     /// isn't configured any more is none: its endpoints would be sent the new one's credentials.
     fn open(&mut self, id: &SessionId) -> Option<&mut Session> {
         if let State::Closed(closed) = &self.state {
-            let contents = closed.open(&self.config.session.keys, id)?;
+            let mut contents = closed.open(&self.config.session.keys, id)?;
             if !self.is_own_provider(&contents.identity.issuer) {
                 return None;
             }
+            // One from before the operator said so.
+            contents.refresh_token.take_if(|_| !self.config.keeps_refresh_tokens());
             let open = closed.open.clone();
             self.state = State::Open(Box::new(Session { id: id.clone(), open, contents }));
         }

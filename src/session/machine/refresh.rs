@@ -55,7 +55,7 @@ pub(super) enum Orphan {
 }
 
 /// What keeps refreshes back for a while.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Gate {
     /// For one token, or for all.
     token: Option<TokenKey>,

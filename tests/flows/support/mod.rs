@@ -1,7 +1,8 @@
 //! The world in memory: a provider, session objects that run the real machine with the real
-//! work, a clock that moves only when told, entropy that counts, and browsers.
+//! work (or KV), a clock that moves only when told, entropy that counts, and browsers.
 
 mod browser;
+mod kv;
 mod objects;
 mod provider;
 mod subjects;
@@ -14,6 +15,7 @@ use std::{
 
 pub(crate) use browser::*;
 use futures::{executor::LocalPool, task::LocalSpawnExt as _};
+pub(crate) use kv::{Place, in_kv, over_kv};
 pub(crate) use objects::{Objects, Said};
 pub(crate) use provider::*;
 use serde_json::{Value, json};
@@ -43,9 +45,9 @@ use tokenkeep::{
 
 pub(crate) const ORIGIN: &str = "https://app.example.com";
 
-/// Everything; cheap to clone.
+/// Everything, as it is seen in one place; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct World(Rc<Inner>);
+pub(crate) struct World(Rc<Inner>, Place);
 
 pub(crate) struct Inner {
     pub(crate) provider: Provider,
@@ -53,7 +55,7 @@ pub(crate) struct Inner {
     pub(crate) subjects: Subjects,
     pub(crate) config: RefCell<Rc<Config>>,
     settings: RefCell<Settings>,
-    now: Cell<u64>,
+    now: Rc<Cell<u64>>,
     drawn: Cell<u64>,
     metadata: RefCell<MetadataCache>,
     logout_keys: RefCell<KeyCache>,
@@ -108,18 +110,22 @@ impl World {
             "session": { "idle_minutes": 60, "absolute_hours": 24, "cache_seconds": 5 },
             "routes": [{ "path": "/api/*", "upstream": { "url": "https://api.example.com" } }],
         });
+        if kv::is_asked_for() {
+            merge(&mut tokenkeep, &kv::settings());
+        }
         merge(&mut tokenkeep, &patch);
         let settings = Settings { tokenkeep, session_keys: session_key("first") };
         let config = settings.parse();
         let pool = LocalPool::new();
         let spawner = pool.spawner();
-        let world = Self(Rc::new(Inner {
+        let now = Rc::new(Cell::new(1_763_900_000_000));
+        let inner = Rc::new(Inner {
             provider: Provider::new(),
-            objects: Objects::default(),
+            objects: Objects::new(kv::Kv::new(now.clone())),
             subjects: Subjects::default(),
             config: RefCell::new(Rc::new(config)),
             settings: RefCell::new(settings),
-            now: Cell::new(1_763_900_000_000),
+            now,
             drawn: Cell::new(0),
             metadata: RefCell::new(MetadataCache::new()),
             logout_keys: RefCell::new(KeyCache::new()),
@@ -130,7 +136,9 @@ impl World {
             secrets: RefCell::default(),
             pool: RefCell::new(Some(pool)),
             spawner,
-        }));
+        });
+        let world = Self(inner, Place::default());
+        world.provider.rotates.set(!world.is_in_kv());
         world.knows_secret(session_key("first"));
         world.knows_secret(name_key());
         world.knows_secret(admin_secret());
@@ -139,6 +147,19 @@ impl World {
 
     pub(crate) fn browser(&self) -> Browser {
         Browser::new(self)
+    }
+
+    /// The same world from another place of the network: another isolate, and what KV knows there.
+    pub(crate) fn elsewhere(&self) -> Self {
+        Self(self.0.clone(), self.1 + 1)
+    }
+
+    pub(crate) const fn place(&self) -> Place {
+        self.1
+    }
+
+    pub(crate) fn is_in_kv(&self) -> bool {
+        self.config().session.store.is_kv()
     }
 
     pub(crate) fn config(&self) -> Rc<Config> {
@@ -299,6 +320,7 @@ impl Drop for Inner {
         if !std::thread::panicking() {
             let leaks = self.leaks();
             assert!(leaks.is_empty(), "{leaks:#?}");
+            assert_eq!(self.objects.kv.refused.get(), 0, "KV keeps nothing for so short a time");
         }
     }
 }
@@ -313,6 +335,9 @@ impl HttpClient for World {
         let response = self.provider.respond(&request, self.now());
         self.restarts_at(Moment::BeforeItsAnswer);
         pause().await;
+        while self.provider.dawdles.get() {
+            pause().await;
+        }
         response
     }
 }
@@ -333,6 +358,12 @@ impl SubjectStore for World {
         command: SubjectCommand,
     ) -> Result<SubjectReply, StoreError> {
         pause().await;
+        if self.is_in_kv() {
+            let config = self.config();
+            let now = self.now();
+            return tokenkeep::app::kv::ask_subject(self, &config.session, index, command, now)
+                .await;
+        }
         let reply = self.subjects.ask(self, index, command).await;
         pause().await;
         reply
@@ -361,6 +392,11 @@ impl AuditLog for World {
 }
 
 impl Settings {
+    fn ends_without_cookie(&self) -> bool {
+        let session = &self.tokenkeep["session"];
+        session["store"] != "kv" || session["kv_delayed_logout"] == true
+    }
+
     fn parse(&self) -> Config {
         config::parse(&Environment {
             tokenkeep: Some(self.tokenkeep.clone()),
@@ -369,8 +405,9 @@ impl Settings {
             client_secret: Some(Secret::from(CLIENT_SECRET)),
             session_keys: Some(Secret::new(self.session_keys.clone())),
             name_key: Some(Secret::new(name_key())),
-            admin_secret: Some(Secret::new(admin_secret())),
-            bindings: ["SESSIONS", "SUBJECTS", "ASSETS"].map(str::to_owned).to_vec(),
+            // KV without `kv_delayed_logout` has nothing for an administrator.
+            admin_secret: self.ends_without_cookie().then(|| Secret::new(admin_secret())),
+            bindings: ["SESSIONS", "SUBJECTS", "SESSIONS_KV", "ASSETS"].map(str::to_owned).to_vec(),
             compatibility_flags: vec!["global_fetch_strictly_public".to_owned()],
         })
         .unwrap_or_else(|faults| panic!("{faults}"))

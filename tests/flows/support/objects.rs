@@ -1,5 +1,5 @@
 //! Session objects in memory: the real machine, its effects executed in order, its work done by
-//! the real use cases, as the edge does it.
+//! the real use cases, as the edge does it. Or KV in their place.
 
 use std::{
     cell::{Cell, RefCell},
@@ -9,8 +9,8 @@ use std::{
 use futures::channel::oneshot;
 use tokenkeep::{
     app::{
-        ObjectContext, context::session_hash, exchange, ports::AuditLog as _, ports::Clock as _,
-        ports::Entropy as _, ports::StoreError, ports::SubjectStore as _, refresh, revoke,
+        ObjectContext, context::session_hash, kv, ports::AuditLog as _, ports::Clock as _,
+        ports::Entropy as _, ports::StoreError, ports::SubjectStore as _, work,
     },
     session::{
         CallerId, Command, Effect, Envelope, IndexNames, Input, Machine, ObjectConfig, PROTOCOL,
@@ -19,10 +19,10 @@ use tokenkeep::{
     time::Timestamp,
 };
 
-use super::World;
+use super::{World, kv::Kv};
 
-#[derive(Default)]
 pub(crate) struct Objects {
+    pub(crate) kv: Kv,
     objects: RefCell<BTreeMap<SessionKey, Object>>,
     callers: Cell<u64>,
     /// The store answers nothing.
@@ -58,6 +58,18 @@ struct Object {
 }
 
 impl Objects {
+    pub(crate) fn new(kv: Kv) -> Self {
+        Self {
+            kv,
+            objects: RefCell::default(),
+            callers: Cell::default(),
+            down: Cell::default(),
+            answers_left: Cell::default(),
+            on_the_way: RefCell::default(),
+            asked: Cell::default(),
+        }
+    }
+
     pub(crate) async fn ask(
         &self,
         world: &World,
@@ -74,6 +86,10 @@ impl Objects {
         }
         // The command crosses as text, as it does between two isolates.
         let envelope = Envelope { protocol: PROTOCOL, session_key: key.clone(), command };
+        if world.is_in_kv() {
+            let envelope = Envelope::parse(&serde_json::to_string(&envelope).unwrap()).unwrap();
+            return ask_kv(world, key, envelope).await;
+        }
         let text = self.rewritten(Said::Command(&serde_json::to_string(&envelope).unwrap()));
         let reply = match self.deliver(world, key, &text).await {
             // The entry asks once more, on a fresh stub.
@@ -111,6 +127,7 @@ impl Objects {
 
     /// Every object loses its memory and keeps its row, as at a deployment.
     pub(crate) fn restart(&self) {
+        self.kv.forgets_isolates();
         for object in self.objects.borrow_mut().values_mut() {
             object.machine = None;
             object.waiting.clear();
@@ -131,17 +148,20 @@ impl Objects {
 
     /// Objects that keep anything.
     pub(crate) fn stored(&self) -> usize {
-        self.objects.borrow().values().filter(|object| object.row.is_some()).count()
+        let objects = self.objects.borrow();
+        objects.values().filter(|object| object.row.is_some()).count() + self.kv.stored().len()
     }
 
     /// Rows written so far, over all objects.
     pub(crate) fn puts(&self) -> usize {
-        self.objects.borrow().values().map(|object| object.puts).sum()
+        self.objects.borrow().values().map(|object| object.puts).sum::<usize>() + self.kv.puts.get()
     }
 
     /// A dump of all that is stored.
     pub(crate) fn dump(&self) -> Vec<Vec<u8>> {
-        self.objects.borrow().values().filter_map(|object| object.row.clone()).collect()
+        let objects = self.objects.borrow();
+        let rows = objects.values().filter_map(|object| object.row.clone());
+        rows.chain(self.kv.stored().into_values()).collect()
     }
 
     /// Changes every row: what another release has written.
@@ -211,16 +231,30 @@ fn start(world: &World, key: &SessionKey, life: u64, work: Work) {
             session: session_hash(&config.session.keys, &key),
             log_subject: world.config().log_subject,
         };
-        let input = match work {
-            Work::Login(login) => Input::LoginDone(Box::new(exchange::login(&ctx, &login).await)),
-            Work::Refresh(work) => Input::RefreshDone(refresh::refresh(&ctx, &work).await),
-            Work::Revoke { endpoint, token, hint } => {
-                Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token, hint).await)
-            }
-        };
+        let input = work::done(&ctx, work).await;
         let lives = world.objects.objects.borrow().get(&key).is_some_and(|o| o.life == life);
         if lives {
             world.objects.feed(&world, &key, input);
         }
     });
+}
+
+/// As the edge does it: the reply as soon as it is there, the rest under `waitUntil`.
+async fn ask_kv(world: &World, key: &SessionKey, envelope: Envelope) -> Result<Reply, StoreError> {
+    let (sender, receiver) = oneshot::channel();
+    let (task_world, key) = (world.clone(), key.clone());
+    world.spawn(async move {
+        let world = task_world;
+        let config = object_config(&world);
+        let ctx = ObjectContext {
+            config: &config,
+            ports: &world,
+            keys: &world.keys,
+            session: session_hash(&config.session.keys, &key),
+            log_subject: world.config().log_subject,
+        };
+        let isolate = world.objects.kv.isolate(world.place());
+        kv::ask(&ctx, &world, &isolate, envelope, |reply| drop(sender.send(reply))).await;
+    });
+    receiver.await.map_err(|_silent| StoreError)
 }

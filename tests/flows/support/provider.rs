@@ -51,6 +51,8 @@ pub(crate) struct Provider {
     pub(crate) id_tokens: RefCell<Vec<String>>,
     pub(crate) revoked: RefCell<Vec<String>>,
     pub(crate) takes_access_tokens_back: Cell<bool>,
+    /// Answers are kept back as long as this stands.
+    pub(crate) dawdles: Cell<bool>,
     pub(crate) rotates: Cell<bool>,
     pub(crate) token_lifetime: Cell<Option<u64>>,
     pub(crate) gives_refresh_tokens: Cell<bool>,
@@ -97,6 +99,7 @@ impl Provider {
             id_tokens: RefCell::default(),
             revoked: RefCell::default(),
             takes_access_tokens_back: Cell::new(true),
+            dawdles: Cell::new(false),
             rotates: Cell::new(true),
             token_lifetime: Cell::new(Some(300)),
             gives_refresh_tokens: Cell::new(true),

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::*;
 use crate::{
     base64url,
-    config::{ClientAuth, ProviderConfig, SessionConfig},
+    config::{ClientAuth, ProviderConfig, SessionConfig, Store},
     oauth::{Metadata, pkce::CodeVerifier, revocation::TokenTypeHint, token::TokenResponse},
     secret::Secret,
     session::{
@@ -48,6 +48,7 @@ pub(super) fn config() -> ObjectConfig {
             ..crate::oauth::testing::provider()
         },
         session: SessionConfig {
+            store: Store::Durable,
             idle: secs(3600),
             absolute: secs(86_400),
             cache: secs(5),
