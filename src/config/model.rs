@@ -128,7 +128,8 @@ pub struct SessionConfig {
     pub absolute: Duration,
     /// How long a warm grant may be used; zero is off; at most 60 s.
     pub cache: Duration,
-    /// How long a failed revocation is retried; zero is off; at most 60 minutes.
+    /// How long a refresh token is kept after a logout until it is revoked; zero is off; at most
+    /// 60 minutes.
     pub revocation_ticket: Duration,
     /// `SESSION_KEYS` and `NAME_KEY`.
     pub keys: KeyRing,
