@@ -1,0 +1,170 @@
+//! The commands: a session is listed, the devices are asked for, sessions are to end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    EndSessions, IndexName, Question, Registration, State, SubjectMachine, SubjectReply, Turn,
+    Which, Whose,
+    questions::{EndWaiter, ListWaiter},
+    record::{Bar, Ending, Entry, Index},
+};
+use crate::{
+    base64url,
+    session::{CallerId, EndReason, Transaction, seal::NONCE},
+    time::Timestamp,
+};
+
+/// How many sessions a subject may have; the oldest ends, a new login is never refused.
+pub const MAX_SESSIONS: usize = 100;
+
+/// How many logout tokens are remembered; the oldest goes. (A provider sends a handful a session.)
+const MAX_SEEN: usize = 64;
+
+impl SubjectMachine {
+    /// An index that can't be read begins anew: no login is refused for it.
+    pub(super) fn register(
+        &mut self,
+        name: IndexName,
+        registration: &Registration,
+        turn: &mut Turn<'_>,
+    ) -> SubjectReply {
+        let whose = &registration.whose;
+        if whose.name(&self.keys) != name {
+            return SubjectReply::Unsupported;
+        }
+        let now = turn.now;
+        let handle = base64url::encode(turn.bytes::<16>());
+        let nonce = turn.bytes::<NONCE>();
+        let Some(entry) = Entry::new(registration, handle, &self.keys, nonce) else {
+            return SubjectReply::Broken;
+        };
+        let index = match std::mem::replace(&mut self.state, State::Damaged) {
+            State::Listed(index) => index,
+            State::Empty | State::Newer | State::Damaged => Index::new(name),
+        };
+        let State::Listed(index) = self.state.set(index) else { return SubjectReply::Broken };
+        if index.bar.is_some_and(|bar| bar.refuses(registration.issued_at, now)) {
+            return SubjectReply::LoggedOut;
+        }
+        index.entries.retain(|other| other.session != entry.session);
+        for other in &mut index.entries {
+            other.renew(whose, &self.keys, turn.bytes::<NONCE>());
+        }
+        index.entries.push(entry);
+        let living = index.entries.iter().filter(|entry| entry.ending.is_none()).count();
+        for _ in MAX_SESSIONS..living {
+            let others = index.entries.iter_mut().filter(|e| e.session != registration.session);
+            let living = others.filter(|entry| entry.ending.is_none());
+            if let Some(oldest) = living.min_by_key(|entry| entry.issued_at) {
+                oldest.ending = Some(Ending { reason: EndReason::TooMany, since: now });
+                let session = oldest.session.clone();
+                self.queue.push_back(Question { session, close: Some(EndReason::TooMany) });
+            }
+        }
+        turn.dirty = true;
+        SubjectReply::Registered
+    }
+
+    /// Each session's object is asked whether it lives: who doesn't is no device.
+    pub(super) fn list(&mut self, caller: CallerId, whose: Whose) -> Option<SubjectReply> {
+        let State::Listed(index) = &self.state else {
+            return Some(SubjectReply::Devices(Vec::new()));
+        };
+        if whose.name(&self.keys) != index.name {
+            return Some(SubjectReply::Unsupported);
+        }
+        let living = index.entries.iter().filter(|entry| entry.ending.is_none());
+        let waiting: BTreeSet<_> = living.map(|entry| entry.session.clone()).collect();
+        if waiting.is_empty() {
+            return Some(SubjectReply::Devices(Vec::new()));
+        }
+        for session in &waiting {
+            self.ask(Question { session: session.clone(), close: None });
+        }
+        self.lists.push(ListWaiter { caller, whose, waiting, seen: BTreeMap::new() });
+        None
+    }
+
+    pub(super) fn end(
+        &mut self,
+        caller: CallerId,
+        name: IndexName,
+        order: EndSessions,
+        turn: &mut Turn<'_>,
+    ) -> Option<SubjectReply> {
+        let now = turn.now;
+        if matches!(self.state, State::Empty) && (order.bars || order.token.is_some()) {
+            self.state = State::Listed(Index::new(name));
+        }
+        let nothing = SubjectReply::Ended { sessions: Vec::new(), left: 0 };
+        let State::Listed(index) = &mut self.state else { return Some(nothing) };
+        if let Some(token) = order.token {
+            // Its time may be over while the alarm hasn't rung yet: it can't come then.
+            match index.seen.iter().find(|seen| seen.jti == token.jti) {
+                Some(seen) if seen.delivery != token.delivery => {
+                    return Some(SubjectReply::Replayed);
+                }
+                Some(_) => {}
+                None => {
+                    index.seen.push(token);
+                    let surplus = index.seen.len().saturating_sub(MAX_SEEN);
+                    index.seen.drain(..surplus);
+                    turn.dirty = true;
+                }
+            }
+        }
+        if order.bars {
+            index.bar = Some(Bar::of(&order.which, index.bar, now));
+            turn.dirty = true;
+        }
+        let mut waiting = BTreeSet::new();
+        for entry in index.entries.iter_mut().filter(|entry| order.which.names(entry)) {
+            waiting.insert(entry.session.clone());
+            if entry.ending.is_none() {
+                entry.ending = Some(Ending { reason: order.reason, since: now });
+                turn.dirty = true;
+            }
+        }
+        if waiting.is_empty() {
+            return Some(nothing);
+        }
+        for session in &waiting {
+            self.ask(Question { session: session.clone(), close: Some(order.reason) });
+        }
+        self.ends.push(EndWaiter { caller, waiting, sessions: Vec::new(), left: 0 });
+        None
+    }
+}
+
+impl Which {
+    /// Whether an entry is meant.
+    fn names(&self, entry: &Entry) -> bool {
+        match self {
+            Self::All { of } => of.as_ref().is_none_or(|subject| *subject == entry.subject),
+            Self::Before { issued } => entry.issued_at <= *issued,
+            Self::BeforeWithoutSid { issued } => entry.sid.is_none() && entry.issued_at <= *issued,
+            Self::Others { session } => entry.session != *session,
+            Self::Handle { handle } => entry.handle == *handle,
+        }
+    }
+}
+
+impl Bar {
+    /// With what an earlier one still refuses.
+    fn of(which: &Which, earlier: Option<Self>, now: Timestamp) -> Self {
+        let issued = match which {
+            Which::Before { issued } | Which::BeforeWithoutSid { issued } => Some(*issued),
+            Which::All { .. } | Which::Others { .. } | Which::Handle { .. } => None,
+        };
+        let earlier = earlier.filter(|bar| now < bar.until);
+        let issued = match earlier {
+            Some(earlier) => earlier.issued.zip(issued).map(|(a, b)| a.max(b)),
+            None => issued,
+        };
+        Self { issued, until: now.after(Transaction::LIFETIME) }
+    }
+
+    fn refuses(&self, issued_at: Timestamp, now: Timestamp) -> bool {
+        now < self.until && self.issued.is_none_or(|issued| issued_at <= issued)
+    }
+}
