@@ -43,10 +43,14 @@ impl SubjectMachine {
             State::Empty | State::Newer | State::Damaged => Index::new(name),
         };
         let State::Listed(index) = self.state.set(index) else { return SubjectReply::Broken };
+        if let Some(known) = index.entries.iter().find(|other| other.session == entry.session) {
+            // Delivered once more: an end that was ordered in between stands.
+            let is_ending = known.ending.is_some();
+            return if is_ending { SubjectReply::LoggedOut } else { SubjectReply::Registered };
+        }
         if index.bar.is_some_and(|bar| bar.refuses(registration.issued_at, now)) {
             return SubjectReply::LoggedOut;
         }
-        index.entries.retain(|other| other.session != entry.session);
         for other in &mut index.entries {
             other.renew(whose, &self.keys, turn.bytes::<NONCE>());
         }

@@ -24,6 +24,30 @@ fn a_registration_writes_one_row_and_at_most_an_alarm() {
     assert_eq!((world.puts, world.rows), (2, 3), "the alarm is early enough");
 }
 
+// The entry asks an object that restarted under a call once more.
+#[test]
+fn a_registration_that_is_delivered_twice_is_one_entry_and_one_row() {
+    let mut world = World::new();
+    world.registers(0);
+    let (row, rows) = (world.row.clone(), world.rows);
+    world.registers(0);
+    assert_eq!((world.row.clone(), world.rows), (row, rows));
+}
+
+#[test]
+fn a_registration_that_is_delivered_again_takes_no_end_back() {
+    let mut world = World::with(2);
+    let _ = world.end(Which::Others { session: session(1) });
+    let again = world.registration(0);
+    assert!(matches!(world.register(again), SubjectReply::LoggedOut));
+    world.all_answer(SessionWord::Silent);
+    assert_eq!(world.ending(), [session(0)]);
+    while world.asked.is_empty() {
+        world.rings_next();
+    }
+    assert_eq!(world.asked, [closes(0)]);
+}
+
 #[test]
 fn a_session_that_has_ended_is_taken_off_when_its_object_says_so() {
     let mut world = World::with(3);
