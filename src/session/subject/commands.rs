@@ -122,19 +122,19 @@ impl SubjectMachine {
             turn.dirty = true;
         }
         let mut waiting = BTreeSet::new();
+        let mut questions = Vec::new();
         for entry in index.entries.iter_mut().filter(|entry| order.which.names(entry)) {
-            waiting.insert(entry.session.clone());
-            if entry.ending.is_none() {
-                entry.ending = Some(Ending { reason: order.reason, since: now });
-                turn.dirty = true;
-            }
+            let session = entry.session.clone();
+            waiting.insert(session.clone());
+            turn.dirty |= entry.ending.is_none();
+            // Whoever ordered its end first says why: nobody is asked twice.
+            let ending = *entry.ending.get_or_insert(Ending { reason: order.reason, since: now });
+            questions.push(Question { session, close: Some(ending.reason) });
         }
         if waiting.is_empty() {
             return Some(nothing);
         }
-        for session in &waiting {
-            self.ask(Question { session: session.clone(), close: Some(order.reason) });
-        }
+        questions.into_iter().for_each(|question| self.ask(question));
         self.ends.push(EndWaiter { caller, waiting, sessions: Vec::new(), left: 0 });
         None
     }

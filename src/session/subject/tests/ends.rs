@@ -199,10 +199,15 @@ fn nothing_is_stored_for_an_end_that_finds_nothing_and_may_not_bar() {
 fn whoever_orders_the_same_end_meanwhile_waits_for_the_same_answers() {
     let mut world = World::with(30);
     let one = world.end(all());
-    let two = world.end(Which::Others { session: session(0) });
+    let two = world.order(EndSessions {
+        which: Which::Others { session: session(0) },
+        reason: EndReason::BackChannel,
+        bars: false,
+        token: None,
+    });
     assert_eq!(world.asked.len(), 20);
     let asked = world.all_answer(SessionWord::Gone);
-    assert_eq!(asked.len(), 30, "nobody is asked twice");
+    assert_eq!(asked, (0..30).map(closes).collect::<Vec<_>>(), "nobody is asked twice");
     assert_eq!(world.ended(one).0.len(), 30);
     assert_eq!(world.ended(two).0.len(), 29);
 }
