@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     EndSessions, IndexName, Question, Registration, State, SubjectMachine, SubjectReply, Turn,
-    Which, Whose,
+    Whose,
     questions::{EndWaiter, ListWaiter},
     record::{Bar, Ending, Entry, Index},
 };
 use crate::{
     base64url,
     session::{CallerId, EndReason, Transaction, seal::NONCE},
-    time::Timestamp,
 };
 
 /// How many sessions a subject may have; the oldest ends, a new login is never refused.
@@ -21,7 +20,8 @@ pub const MAX_SESSIONS: usize = 100;
 const MAX_SEEN: usize = 64;
 
 impl SubjectMachine {
-    /// An index that can't be read begins anew: no login is refused for it.
+    /// An index that can't be read begins anew: no login is refused for it. One that comes when its
+    /// time is over is: what a logout left for it to meet is gone by then.
     pub(super) fn register(
         &mut self,
         name: IndexName,
@@ -48,7 +48,10 @@ impl SubjectMachine {
             let is_ending = known.ending.is_some();
             return if is_ending { SubjectReply::LoggedOut } else { SubjectReply::Registered };
         }
-        if index.bar.is_some_and(|bar| bar.refuses(registration.issued_at, now)) {
+        if now >= entry.began.after(Transaction::LIFETIME) {
+            return SubjectReply::TooLate;
+        }
+        if index.bars.iter().any(|bar| bar.refuses(&entry, now)) {
             return SubjectReply::LoggedOut;
         }
         for other in &mut index.entries {
@@ -118,7 +121,7 @@ impl SubjectMachine {
             }
         }
         if order.bars {
-            index.bar = Some(Bar::of(&order.which, index.bar, now));
+            Bar::add(&mut index.bars, &order.which, now);
             turn.dirty = true;
         }
         let mut waiting = BTreeSet::new();
@@ -137,38 +140,5 @@ impl SubjectMachine {
         questions.into_iter().for_each(|question| self.ask(question));
         self.ends.push(EndWaiter { caller, waiting, sessions: Vec::new(), left: 0 });
         None
-    }
-}
-
-impl Which {
-    /// Whether an entry is meant.
-    fn names(&self, entry: &Entry) -> bool {
-        match self {
-            Self::All { of } => of.as_ref().is_none_or(|subject| *subject == entry.subject),
-            Self::Before { issued } => entry.issued_at <= *issued,
-            Self::BeforeWithoutSid { issued } => entry.sid.is_none() && entry.issued_at <= *issued,
-            Self::Others { session } => entry.session != *session,
-            Self::Handle { handle } => entry.handle == *handle,
-        }
-    }
-}
-
-impl Bar {
-    /// With what an earlier one still refuses.
-    fn of(which: &Which, earlier: Option<Self>, now: Timestamp) -> Self {
-        let issued = match which {
-            Which::Before { issued } | Which::BeforeWithoutSid { issued } => Some(*issued),
-            Which::All { .. } | Which::Others { .. } | Which::Handle { .. } => None,
-        };
-        let earlier = earlier.filter(|bar| now < bar.until);
-        let issued = match earlier {
-            Some(earlier) => earlier.issued.zip(issued).map(|(a, b)| a.max(b)),
-            None => issued,
-        };
-        Self { issued, until: now.after(Transaction::LIFETIME) }
-    }
-
-    fn refuses(&self, issued_at: Timestamp, now: Timestamp) -> bool {
-        now < self.until && self.issued.is_none_or(|issued| issued_at <= issued)
     }
 }

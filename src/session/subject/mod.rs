@@ -10,6 +10,7 @@
 //! An entry whose session never came, or ended without a word, is found by asking: when the
 //! transaction has run out, when the person looks at the list, when the absolute limit is over.
 
+mod bars;
 mod commands;
 pub mod protocol;
 mod questions;
@@ -238,7 +239,7 @@ impl SubjectMachine {
             State::Listed(index) => {
                 let entries = index.entries.iter().filter_map(|entry| self.due_of(entry, now));
                 let tokens = index.seen.iter().map(|token| token.until);
-                entries.chain(tokens).chain(index.bar.map(|bar| bar.until)).min()
+                entries.chain(tokens).chain(index.bars.iter().map(|bar| bar.until)).min()
             }
         }
     }

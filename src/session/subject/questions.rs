@@ -105,10 +105,10 @@ impl SubjectMachine {
             return;
         };
         if last_seen.is_some() {
-            self.unwritten |= entry.pending_until.take().is_some();
+            self.unwritten |= std::mem::take(&mut entry.is_pending);
         }
         let is_overdue =
-            now >= entry.expires || entry.pending_until.is_some_and(|until| now >= until);
+            now >= entry.expires || entry.pending_until().is_some_and(|until| now >= until);
         if is_overdue {
             self.retry.insert(session.clone(), now.after(RECHECK));
         }
@@ -139,10 +139,10 @@ impl SubjectMachine {
                 return;
             }
             State::Listed(index) => {
-                let seen = index.seen.len();
+                let before = (index.seen.len(), index.bars.len());
                 index.seen.retain(|token| now < token.until);
-                let bar_is_over = index.bar.take_if(|bar| now >= bar.until).is_some();
-                turn.dirty |= bar_is_over || index.seen.len() != seen;
+                index.bars.retain(|bar| now < bar.until);
+                turn.dirty |= (index.seen.len(), index.bars.len()) != before;
             }
         }
         let State::Listed(index) = &self.state else { return };
@@ -168,7 +168,7 @@ impl SubjectMachine {
         }
         let by_itself = match entry.ending {
             Some(ending) => ending.since,
-            None => entry.pending_until.map_or(entry.expires, |until| until.min(entry.expires)),
+            None => entry.pending_until().map_or(entry.expires, |until| until.min(entry.expires)),
         };
         Some(self.retry.get(&entry.session).map_or(by_itself, |retry| by_itself.max(*retry)))
     }

@@ -114,13 +114,12 @@ impl World {
 
     /// A login of the `n`th session that began a minute ago and is about to be stored.
     pub(super) fn registration(&self, n: u32) -> Registration {
-        let began = self.now.before(secs(60));
         Registration {
             whose: self.whose.clone(),
             session: session(n),
             issued_at: self.now,
             created: self.now,
-            pending_until: began.after(Transaction::LIFETIME),
+            began: self.now.before(secs(60)),
             expires: self.now.after(ABSOLUTE),
             device: DeviceName::of(Some(USER_AGENT)),
             subject: person().name(&self.keys),
