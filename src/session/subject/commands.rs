@@ -73,12 +73,20 @@ impl SubjectMachine {
     }
 
     /// Each session's object is asked whether it lives: who doesn't is no device.
-    pub(super) fn list(&mut self, caller: CallerId, whose: Whose) -> Option<SubjectReply> {
-        let State::Listed(index) = &self.state else {
+    pub(super) fn list(
+        &mut self,
+        caller: CallerId,
+        whose: Whose,
+        turn: &mut Turn<'_>,
+    ) -> Option<SubjectReply> {
+        let State::Listed(index) = &mut self.state else {
             return Some(SubjectReply::Devices(Vec::new()));
         };
         if whose.name(&self.keys) != index.name {
             return Some(SubjectReply::Unsupported);
+        }
+        for entry in &mut index.entries {
+            self.unwritten |= entry.renew(&whose, &self.keys, turn.bytes::<NONCE>());
         }
         let living = index.entries.iter().filter(|entry| entry.ending.is_none());
         let waiting: BTreeSet<_> = living.map(|entry| entry.session.clone()).collect();

@@ -220,7 +220,7 @@ impl SubjectMachine {
                 self.confirm(&session, turn);
                 SubjectReply::Unlisted
             }
-            SubjectCommand::List { whose } => match self.list(caller, whose) {
+            SubjectCommand::List { whose } => match self.list(caller, whose, turn) {
                 Some(reply) => reply,
                 None => return,
             },

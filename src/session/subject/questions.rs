@@ -7,9 +7,10 @@ use std::{
 
 use super::{
     ListedDevice, Question, SessionWord, State, SubjectMachine, SubjectReply, Turn, Whose,
-    record::{Entry, Index},
+    record::{Description, Entry, Index},
 };
 use crate::{
+    device::DeviceName,
     session::{CallerId, KeyRing, SessionKey},
     time::Timestamp,
 };
@@ -177,15 +178,17 @@ impl SubjectMachine {
 impl ListWaiter {
     fn devices(&self, index: &Index, keys: &KeyRing) -> Vec<ListedDevice> {
         let living = index.entries.iter().filter(|entry| entry.ending.is_none());
-        let devices = living.filter_map(|entry| {
-            let description = entry.open(&self.whose, keys)?;
-            Some(ListedDevice {
+        let devices = living.map(|entry| {
+            // One whose key has left the ring is a device all the same: it can be ended.
+            let unknown = Description { created: entry.issued_at, device: DeviceName::default() };
+            let description = entry.open(&self.whose, keys).unwrap_or(unknown);
+            ListedDevice {
                 session: entry.session.clone(),
                 handle: entry.handle.clone(),
                 created: description.created,
                 last_seen: self.seen.get(&entry.session).copied(),
                 device: description.device,
-            })
+            }
         });
         devices.collect()
     }

@@ -186,13 +186,13 @@ impl Entry {
         serde_json::from_slice(plain.expose()).ok()
     }
 
-    /// Seals it anew if it isn't under the ring's first key.
-    pub(super) fn renew(&mut self, whose: &Whose, keys: &KeyRing, nonce: [u8; NONCE]) {
-        if self.kid != keys.first_kid()
-            && let Some(description) = self.open(whose, keys)
-        {
-            self.seal(&description, whose, keys, nonce);
+    /// Seals it anew if it isn't under the ring's first key; says whether it was.
+    pub(super) fn renew(&mut self, whose: &Whose, keys: &KeyRing, nonce: [u8; NONCE]) -> bool {
+        if self.kid == keys.first_kid() {
+            return false;
         }
+        let Some(description) = self.open(whose, keys) else { return false };
+        self.seal(&description, whose, keys, nonce).is_some()
     }
 
     fn bound(&self) -> [&[u8]; 2] {

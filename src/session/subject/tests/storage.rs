@@ -109,6 +109,37 @@ fn the_next_login_seals_all_entries_under_the_new_key() {
     assert_eq!(devices.len(), 3);
 }
 
+// Nobody may log in for weeks; the list is looked at all the same.
+#[test]
+fn whoever_looks_at_the_list_seals_all_entries_under_the_new_key_once() {
+    let mut world = World::with(2);
+    world.restart_with(&format!("b:{},a:{}", key(2), key(1)));
+    for rows in [1, 0] {
+        let before = world.rows;
+        let caller = world.list();
+        world.all_answer(lives());
+        assert_eq!(world.devices(caller).len(), 2);
+        assert_eq!(kids(&world), ["b", "b"]);
+        assert_eq!(world.rows - before, rows);
+    }
+}
+
+// A session's own record is sealed anew by every refresh: it can outlive the key of its entry.
+#[test]
+fn a_session_whose_entrys_key_left_the_ring_is_a_device_that_nobody_knows_more_of() {
+    let mut world = World::with(2);
+    world.restart_with(&format!("b:{}", key(2)));
+    let caller = world.list();
+    world.all_answer(lives());
+    let devices = world.devices(caller);
+    assert_eq!(devices.len(), 2);
+    assert_eq!(devices[1].device.to_string(), "a browser");
+    assert_eq!(devices[1].created, T0.after(secs(2)), "the ID token's time");
+    let end = world.end(Which::Handle { handle: devices[1].handle.clone() });
+    world.all_answer(SessionWord::Gone);
+    assert_eq!(world.ended(end).0, [session(1)]);
+}
+
 // "Everyone out" is a ring without the old keys; an end must not depend on one.
 #[test]
 fn a_session_whose_entrys_key_left_the_ring_can_still_be_ended() {
