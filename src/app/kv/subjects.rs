@@ -40,7 +40,7 @@ async fn end<K: KeyValue>(
 ) -> Result<SubjectReply, StoreError> {
     let is_possible = config.store.ends_without_cookie() && order.bars;
     match order.which {
-        Which::All { .. } | Which::Before { .. } if is_possible => {
+        Which::All { .. } | Which::Before { .. } | Which::Begun { .. } if is_possible => {
             end_before(store, config, index.as_str(), now, order.reason).await?;
         }
         // A marker under the `sub` would end the sessions of other `sid`s as well.
