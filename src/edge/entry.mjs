@@ -84,11 +84,12 @@ function settled(promise, limit) {
   return Promise.race([promise, watch]).finally(() => clearInterval(timer));
 }
 
-// Asks a session's object; one that restarted under the call is asked once more, on a fresh stub. No
+// Asks a session's object; one that restarted under the call is asked once more, on a fresh stub (KV:
+// the core that trapped under the call, anew). No
 // command does harm when it is delivered twice. (The second delivery of a logout whose first reply was
 // lost has no logout URL to give: the session here has ended, the provider's stays.)
 async function ask(env, ctx, name, text) {
-  if (store === "kv") return askKv(env, ctx, text);
+  if (store === "kv") return askKv(env, ctx, text).catch(() => askKv(env, ctx, text));
   const namespace = jurisdiction ? env.SESSIONS.jurisdiction(jurisdiction) : env.SESSIONS;
   try {
     return await namespace.getByName(name).command(text);

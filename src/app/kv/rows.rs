@@ -2,7 +2,7 @@
 //!
 //! | key | what | kept |
 //! |---|---|---|
-//! | `s:<session>` | the record; after an end a logout's ticket, or what a login came to | to the first of the session's limits |
+//! | `s:<session>` | the record; after a logout, for the one-time URL, its ticket | to the first of the session's limits; the ticket's two minutes |
 //! | `l:<session>` | the mark of a login under way | as long as the login may take |
 //! | `t:<session>` | the tombstone | to the session's absolute limit |
 //!

@@ -82,6 +82,7 @@ export function freshSecrets(more = {}) {
  * @param {(source: string) => string} [options.patch] changes the entry: to provoke what no request can
  * @param {boolean} [options.bare] without the module that holds the clock
  * @param {string} [options.origin] the configured origin, where it isn't the socket's own
+ * @param {boolean} [options.kv] with the KV namespace SESSIONS_KV in the place of Durable Objects
  * @param {boolean} [options.https] listens with a certificate too: ask it with `dispatch`
  */
 export async function startWorker(options) {
@@ -107,7 +108,7 @@ export class Worker {
   }
 
   async start() {
-    const { tokenkeep, secrets = {}, services = {}, assets, bare = false, patch, vars = {}, flags = COMPATIBILITY_FLAGS } = this.options;
+    const { tokenkeep, secrets = {}, services = {}, assets, bare = false, kv = false, patch, vars = {}, flags = COMPATIBILITY_FLAGS } = this.options;
     const log = (line) => this.logs.push(line);
     const main = {
       name: "tokenkeep",
@@ -115,10 +116,14 @@ export class Worker {
       compatibilityDate: COMPATIBILITY_DATE,
       compatibilityFlags: flags,
       bindings: { ...(tokenkeep ? { TOKENKEEP: tokenkeep(this.origin) } : {}), ...secrets, ...vars },
-      durableObjects: {
-        SESSIONS: { className: "SessionObject", useSQLite: true },
-        SUBJECTS: { className: "SubjectObject", useSQLite: true },
-      },
+      ...(kv
+        ? { kvNamespaces: ["SESSIONS_KV"] }
+        : {
+            durableObjects: {
+              SESSIONS: { className: "SessionObject", useSQLite: true },
+              SUBJECTS: { className: "SubjectObject", useSQLite: true },
+            },
+          }),
       serviceBindings: Object.fromEntries(Object.keys(services).map((name) => [name, name.toLowerCase()])),
       unsafeDirectSockets: [{ host: "127.0.0.1", port: this.port }],
       ...(assets ? { assets } : {}),
@@ -181,6 +186,11 @@ export class Worker {
         return [];
       }
     });
+  }
+
+  /** The namespace that keeps the sessions of a Worker with `kv`. */
+  namespace() {
+    return this.#mf.getKVNamespace("SESSIONS_KV", "tokenkeep");
   }
 
   /** The ids of the session objects that have ever been asked: each has a file from then on. */
