@@ -6,7 +6,10 @@ use std::time::Duration;
 use crate::{
     audit::Event,
     http::message::{HttpRequest, HttpResponse, TransportError},
-    session::{Command, Reply, SessionKey},
+    session::{
+        Command, Reply, SessionKey,
+        subject::{IndexName, SubjectCommand, SubjectReply},
+    },
     time::Timestamp,
 };
 
@@ -22,6 +25,17 @@ pub trait HttpClient {
 pub trait SessionStore {
     /// Delivers `command` to the object that `key` names.
     async fn ask(&self, key: &SessionKey, command: Command) -> Result<Reply, StoreError>;
+}
+
+/// Asks a subject's object.
+#[expect(async_fn_in_trait, reason = "one thread on wasm32: a Send bound would only be in the way")]
+pub trait SubjectStore {
+    /// Delivers `command` to the object that `index` names.
+    async fn ask_subject(
+        &self,
+        index: &IndexName,
+        command: SubjectCommand,
+    ) -> Result<SubjectReply, StoreError>;
 }
 
 /// Values by key, where what is read may be older than what was written elsewhere, and a key may

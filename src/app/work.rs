@@ -11,8 +11,8 @@ pub async fn done<P: ObjectPorts>(ctx: &ObjectContext<'_, P>, work: Work) -> Inp
     match work {
         Work::Login(login) => Input::LoginDone(Box::new(exchange::login(ctx, &login).await)),
         Work::Refresh(work) => Input::RefreshDone(refresh::refresh(ctx, &work).await),
-        Work::Revoke { endpoint, token } => {
-            Input::RevocationDone(revoke::revoke(ctx, &endpoint, &token).await)
+        Work::Revoke { endpoint, token, hint } => {
+            Input::RevocationDone(revoke::revoke(ctx, &endpoint, &token, hint).await)
         }
     }
 }

@@ -22,9 +22,13 @@ use crate::{
 /// without `global_fetch_strictly_public` a fetch to our own zone would go past its front door.
 const REQUIRED_FLAGS: [&str; 1] = ["global_fetch_strictly_public"];
 
-/// The binding that keeps sessions, by where they are kept.
-const SESSIONS: &str = "SESSIONS";
-const SESSIONS_KV: &str = "SESSIONS_KV";
+/// The bindings that keep sessions, by where they are kept: names and what they have to be.
+const OBJECTS: &[(&str, &str)] = &[
+    ("SESSIONS", "a Durable Object binding of this name to the class SessionObject"),
+    ("SUBJECTS", "a Durable Object binding of this name to the class SubjectObject"),
+];
+const KV: &[(&str, &str)] =
+    &[("SESSIONS_KV", "a KV namespace binding of this name, because session.store is \"kv\"")];
 
 /// The Worker's environment, as far as it is configuration. The edge fills it in; natively a test
 /// does.
@@ -42,6 +46,8 @@ pub struct Environment {
     pub session_keys: Option<Secret<String>>,
     /// `NAME_KEY`: base64url of 32 bytes.
     pub name_key: Option<Secret<String>>,
+    /// `ADMIN_SECRET`: base64url of 32 bytes; optional.
+    pub admin_secret: Option<Secret<String>>,
     /// The names of all members of the environment that are objects: service bindings, `ASSETS`,
     /// `SESSIONS`, `SESSIONS_KV`.
     pub bindings: Vec<String>,
@@ -85,13 +91,10 @@ fn check_platform(environment: &Environment, in_kv: bool, faults: &mut Faults) {
             faults.add("compatibility_flags", found, "this flag in the wrangler file");
         }
     }
-    let (binding, expected) = if in_kv {
-        (SESSIONS_KV, "a KV namespace binding of this name, because session.store is \"kv\"")
-    } else {
-        (SESSIONS, "a Durable Object binding of this name to the class SessionObject")
-    };
-    if !environment.bindings.iter().any(|name| name == binding) {
-        faults.add(binding, "nothing", expected);
+    for (binding, expected) in if in_kv { KV } else { OBJECTS } {
+        if !environment.bindings.iter().any(|name| name == binding) {
+            faults.add(*binding, "nothing", *expected);
+        }
     }
 }
 
@@ -99,12 +102,33 @@ fn check_platform(environment: &Environment, in_kv: bool, faults: &mut Faults) {
 struct Secrets {
     client: Option<Secret<String>>,
     keys: Option<KeyRing>,
+    admin: Option<Secret<String>>,
 }
 
 impl Secrets {
     fn read(environment: &Environment, faults: &mut Faults) -> Self {
         let keys = Self::read_keys(environment, faults);
-        Self { client: Self::read_client(environment, faults), keys }
+        let client = Self::read_client(environment, faults);
+        Self { client, keys, admin: Self::read_admin(environment, faults) }
+    }
+
+    /// Guessed by nobody, whatever the rate: 32 random bytes, and no other secret of ours.
+    fn read_admin(environment: &Environment, faults: &mut Faults) -> Option<Secret<String>> {
+        const EXPECTED: &str = "32 random bytes as base64url without padding, used for nothing else; or no such secret";
+        let secret = environment.admin_secret.as_ref()?;
+        let is_random = base64url::decode_array::<32>(secret.expose())
+            .is_some_and(|bytes| bytes.iter().any(|byte| Some(byte) != bytes.first()));
+        if !is_random {
+            faults.add("ADMIN_SECRET", "a secret that can't be used", EXPECTED);
+            return None;
+        }
+        let others = [&environment.client_secret, &environment.session_keys, &environment.name_key];
+        let holds = |other: &Secret<String>| other.expose().contains(secret.expose().as_str());
+        if others.into_iter().flatten().any(holds) {
+            faults.add("ADMIN_SECRET", "a secret that is used elsewhere too", EXPECTED);
+            return None;
+        }
+        Some(secret.clone())
     }
 
     /// RFC 6749 Appendix A.2: printable ASCII. A line break at the end, as `echo` makes it, would
@@ -224,6 +248,7 @@ fn read_top_level(
     let allow_loopback_http = table.flag("dangerously_allow_loopback_http", false, faults);
     let origins = read_origins(table, allow_loopback_http, faults);
     let base_path = read_base_path(table, faults);
+    let admin_secret = secrets.admin;
     let surroundings = provider::Surroundings {
         allow_loopback_http,
         has_loopback_http_origin: origins.iter().any(|origin| origin.is_loopback_http),
@@ -232,6 +257,12 @@ fn read_top_level(
     };
     let provider = read_provider(table, surroundings, faults);
     let session = limits::read(table, secrets.keys, faults);
+    let ends_without_cookie =
+        session.as_ref().is_none_or(|session| session.store.ends_without_cookie());
+    if admin_secret.is_some() && !ends_without_cookie {
+        let found = "a secret, and sessions in KV that nobody but their cookies can end";
+        faults.add("ADMIN_SECRET", found, "session.kv_delayed_logout = true, or no such secret");
+    }
     let csrf = table.choice(
         "csrf",
         &[("fetch-metadata", CsrfPolicy::FetchMetadata), ("header", CsrfPolicy::Header)],
@@ -261,6 +292,7 @@ fn read_top_level(
         allow_loopback_http,
         jurisdiction,
         log_subject: log_subject.unwrap_or(false),
+        admin_secret,
     })
 }
 

@@ -87,6 +87,7 @@ pub(super) fn read(
     );
     let userinfo = table.flag("userinfo", false, faults);
     let id_token_hint = table.flag("id_token_hint", true, faults);
+    let frontchannel_logout = read_frontchannel_logout(table, surroundings.in_kv, faults);
     let rotates_refresh_tokens = read_rotation(table, surroundings.in_kv, faults);
     let (issuer, allow_http) = issuer?;
     Some(ProviderConfig {
@@ -100,9 +101,22 @@ pub(super) fn read(
         id_token_alg,
         userinfo,
         id_token_hint,
+        frontchannel_logout,
         rotates_refresh_tokens,
         allow_http,
     })
+}
+
+/// A marker in KV would be stored for anybody who sends a `sid`.
+fn read_frontchannel_logout(table: &mut Table<'_>, in_kv: bool, faults: &mut Faults) -> bool {
+    let Some(field) = table.field("frontchannel_logout") else { return false };
+    let is_on = field.flag(faults).unwrap_or(false);
+    if is_on && in_kv {
+        let expected = "false with store = \"kv\": a frame isn't authenticated, and there it would \
+                        have something stored";
+        field.refuse(expected, faults);
+    }
+    is_on
 }
 
 /// OpenID Connect Discovery §3: https, no query, no fragment. Kept byte for byte, since `iss` is

@@ -11,17 +11,20 @@ use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
 
-use super::platform::Platform;
+use super::{callers::reply_text, platform::OnPlatform, store::read};
 use crate::{
     app::{
         ObjectContext,
         context::session_hash,
         keys::KeyCache,
         kv::{self, Isolate},
-        ports::{KeyValue, StoreError},
+        ports::{Clock as _, KeyValue, StoreError, SubjectStore},
     },
     config::Config,
-    session::{Envelope, ObjectConfig, Reply},
+    session::{
+        Envelope, ObjectConfig, Reply,
+        subject::{IndexName, SubjectCommand, SubjectEnvelope, SubjectReply},
+    },
 };
 
 /// For how long a place may go on with what it has read, in seconds: the least that KV takes.
@@ -60,11 +63,10 @@ pub(super) fn configure(config: Option<&Config>) {
 #[wasm_bindgen]
 pub async fn ask_kv(namespace: KvNamespace, text: String, answer: Function) {
     let answer = |reply: &Reply| {
-        let text = serde_json::to_string(reply).unwrap_or_else(|_| "\"broken\"".to_owned());
         // It settles a promise; there is nothing that it could throw.
-        let _settled = answer.call1(&JsValue::NULL, &JsValue::from_str(&text));
+        let _settled = answer.call1(&JsValue::NULL, &JsValue::from_str(&reply_text(reply)));
     };
-    let Ok(envelope) = serde_json::from_str::<Envelope>(&text) else {
+    let Ok(envelope) = read::<Envelope>(&text) else {
         return answer(&Reply::Unsupported);
     };
     let Some(sessions) = SESSIONS.with(|kept| kept.borrow().clone()) else {
@@ -72,12 +74,46 @@ pub async fn ask_kv(namespace: KvNamespace, text: String, answer: Function) {
     };
     let ctx = ObjectContext {
         config: &sessions.config,
-        ports: &Platform,
+        ports: &KvHalf { namespace: &namespace, config: &sessions.config },
         keys: &sessions.keys,
         session: session_hash(&sessions.config.session.keys, &envelope.session_key),
         log_subject: sessions.log_subject,
     };
     kv::ask(&ctx, &namespace, &sessions.isolate, envelope, |reply| answer(&reply)).await;
+}
+
+/// The same for what a subject's object would be asked, see
+/// [`crate::session::subject::SubjectCommand`].
+#[wasm_bindgen]
+pub async fn ask_kv_subject(namespace: KvNamespace, text: String, answer: Function) {
+    let sessions = SESSIONS.with(|kept| kept.borrow().clone());
+    let reply = match (read::<SubjectEnvelope>(&text), sessions) {
+        (Ok(SubjectEnvelope { index, command, .. }), Some(sessions)) => {
+            let ports = KvHalf { namespace: &namespace, config: &sessions.config };
+            ports.ask_subject(&index, command).await.unwrap_or(SubjectReply::Broken)
+        }
+        (Err(StoreError), _) => SubjectReply::Unsupported,
+        (Ok(_), None) => SubjectReply::Broken,
+    };
+    let _settled = answer.call1(&JsValue::NULL, &JsValue::from_str(&reply_text(&reply)));
+}
+
+/// The ports of a session's work.
+struct KvHalf<'a> {
+    namespace: &'a KvNamespace,
+    config: &'a ObjectConfig,
+}
+
+impl OnPlatform for KvHalf<'_> {}
+
+impl SubjectStore for KvHalf<'_> {
+    async fn ask_subject(
+        &self,
+        index: &IndexName,
+        command: SubjectCommand,
+    ) -> Result<SubjectReply, StoreError> {
+        kv::ask_subject(self.namespace, &self.config.session, index, command, self.now()).await
+    }
 }
 
 #[wasm_bindgen]

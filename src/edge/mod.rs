@@ -5,10 +5,13 @@
 //! on the network they don't. Sessions in KV ([`kv_store`]) run in the Worker half's isolates.
 //! Statics hold values only, never a promise or a future.
 
+mod callers;
 mod environment;
 mod fetch;
 mod kv_store;
 mod platform;
+mod row;
 mod session_object;
 mod store;
+mod subject_object;
 mod worker_half;

@@ -88,6 +88,7 @@ pub(crate) fn config_with_routes(routes: impl IntoIterator<Item = Route>) -> Con
         allow_loopback_http: true,
         jurisdiction: None,
         log_subject: false,
+        admin_secret: None,
     }
 }
 

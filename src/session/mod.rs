@@ -12,6 +12,7 @@ pub mod outline;
 pub mod protocol;
 pub mod record;
 mod seal;
+pub mod subject;
 mod ticket;
 pub mod transaction;
 
@@ -26,5 +27,5 @@ pub use protocol::{
     Command, EndReason, EndedReply, Envelope, GrantedToken, Login, LoginFailure, LogoutTicketKey,
     ObjectConfig, PROTOCOL, Reply, StatusReply, TokenKey, Unavailable,
 };
-pub use record::Identity;
+pub use record::{Identity, IndexNames};
 pub use transaction::{Transaction, TransactionFault};

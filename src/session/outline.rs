@@ -53,8 +53,8 @@ impl Outline {
                     created: open.created,
                     absolute_deadline: open.deadlines.absolute,
                     deadline: open.deadlines.earliest(),
-                    subject: open.names.subject,
-                    sid: open.names.sid,
+                    subject: open.names.subject.as_str().to_owned(),
+                    sid: open.names.sid.map(|sid| sid.as_str().to_owned()),
                 })
             }
             Row::Exchanging(marker) => Self::Exchanging { until: marker.until },

@@ -284,19 +284,6 @@ fn a_planted_session_is_neither_taken_over_nor_kept() {
     assert!(world.provider.revoked.borrow().is_empty());
 }
 
-#[test]
-fn the_earlier_session_outlives_a_login_that_fails() {
-    let world = World::new();
-    let browser = world.browser();
-    browser.logs_in();
-    let cookie = browser.session_cookie();
-    let authorized = browser.authorizes("/auth/login");
-    world.provider.fails(Endpoint::Code, Failure::Answers(500, "<h1>oops</h1>"));
-    assert_eq!(browser.comes_back(&authorized).code(), "provider_unavailable");
-    assert_eq!(browser.session_cookie(), cookie);
-    assert!(browser.is_logged_in());
-}
-
 // CVE-2026-73419: checks that aren't bound to the provider.
 #[test]
 fn a_forged_or_moved_transaction_cookie_is_no_login() {
@@ -363,7 +350,6 @@ over_kv!(
     an_error_that_is_posted_becomes_a_page_too,
     a_login_that_takes_longer_than_ten_minutes_is_over,
     a_planted_session_is_neither_taken_over_nor_kept,
-    the_earlier_session_outlives_a_login_that_fails,
     a_forged_or_moved_transaction_cookie_is_no_login,
     a_login_that_began_at_another_provider_is_refused,
     a_login_that_began_on_another_origin_of_ours_is_refused,

@@ -51,7 +51,7 @@ fn a_marker_ends_a_persons_sessions_when_they_are_used_next_and_tells_the_provid
         assert!(!browser.is_logged_in());
         let audit = world.audit.borrow().join("\n");
         assert_eq!(audit.matches("\"reason\":\"back_channel\"").count(), 1, "{audit}");
-        assert_eq!(world.provider.revoked.borrow().len(), 1);
+        assert_eq!(world.provider.revoked_kinds(), ["refresh", "access"]);
         // It is over for good, not only under the marker.
         world.passes(61 * SECOND);
         assert!(world.objects.kv.stored().contains_key(&key_of(&world, "t:")));

@@ -144,6 +144,31 @@ fn a_definite_refusal_ends_the_session_the_second_time() {
     }
 }
 
+// What stands in front of the token endpoint has no word on the grant, however often it says it.
+#[test]
+fn a_router_that_restarts_ends_no_session() {
+    for (status, body) in [
+        (404, ""),
+        (404, r#"{"status":404,"error":"Not Found","path":"/realm/token"}"#),
+        (405, "<html>"),
+        (421, ""),
+    ] {
+        let world = World::new();
+        let browser = world.browser();
+        browser.logs_in();
+        world.provider.fails(Endpoint::Refresh, Failure::Answers(status, body));
+        world.passes(301 * SECOND);
+        for round in 0..5 {
+            assert_eq!(browser.refusal(), "provider_unavailable", "{status} {body}, {round}");
+            assert!(browser.is_logged_in(), "{status} {body}, {round}");
+            world.passes(31 * SECOND);
+        }
+        assert_eq!(world.provider.calls(Endpoint::Refresh), 5);
+        world.provider.works_again();
+        assert!(browser.token().is_some(), "{status} {body}");
+    }
+}
+
 #[test]
 fn an_answer_that_was_lost_gets_one_more_try() {
     // Without rotation the second try works; with it the provider's reuse detection ends it.

@@ -16,11 +16,13 @@
 mod isolate;
 mod markers;
 mod rows;
+mod subjects;
 
 use std::{cell::RefCell, time::Duration};
 
 pub use isolate::Isolate;
 pub use markers::end_before;
+pub use subjects::ask_subject;
 
 use self::rows::{Found, Rows, Standing, Write};
 use super::{
@@ -249,8 +251,8 @@ impl Step {
             match effect {
                 Effect::Put(row) => step.write = Some(Write::Row(row)),
                 Effect::DeleteAll => step.write = Some(Write::Nothing),
-                // The time to live is the sweep.
-                Effect::SetAlarm(_) => {}
+                // The time to live is the sweep, and nothing lists a subject's sessions.
+                Effect::SetAlarm(_) | Effect::Unlist { .. } => {}
                 Effect::Start(work) => step.works.push(work),
                 Effect::Reply(caller, reply) if caller == CALLER => step.reply = Some(reply),
                 Effect::Reply(_, _) => {}
@@ -272,9 +274,10 @@ impl Step {
 /// Ends the session that a command is about; opened with the command's own cookie, so that the
 /// provider is told too.
 fn end(envelope: &Envelope, reason: EndReason) -> Option<Input> {
-    let session_id = match &envelope.command {
-        Command::Access { session_id, .. } | Command::Status { session_id, .. } => session_id,
-        _ => return None,
+    let (Command::Access { session_id, .. } | Command::Status { session_id, .. }) =
+        &envelope.command
+    else {
+        return None;
     };
     let command = Command::End { session_id: session_id.clone(), reason, keep_id_token: false };
     let session_key = envelope.session_key.clone();

@@ -112,7 +112,9 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
             Command::Access { .. } | Command::Status { .. } => {
                 return self.find_session().await;
             }
-            Command::Close { .. } | Command::End { .. } => self.find_record_or_tombstone().await?,
+            Command::Close { .. } | Command::End { .. } | Command::Probe => {
+                self.find_record_or_tombstone().await?
+            }
         };
         self.note(row.as_deref());
         Ok(Found { row, over: None })

@@ -79,8 +79,9 @@ fn each_store_asks_for_its_own_binding_and_says_so() {
     assert!(expected(&kv).contains("KV namespace"));
     let mut durable = environment(right());
     durable.bindings = vec!["SESSIONS_KV".to_owned(), "API".to_owned()];
-    assert_eq!(keys(&durable), ["SESSIONS"]);
-    assert!(expected(&durable).contains("SessionObject"));
+    assert_eq!(keys(&durable), ["SESSIONS", "SUBJECTS"]);
+    let faults = parse(&durable).unwrap_err().to_string();
+    assert!(faults.contains("SessionObject") && faults.contains("SubjectObject"), "{faults}");
     // Overrides are part of what is asked.
     let mut overridden = durable.clone();
     overridden.overrides = Some(

@@ -272,7 +272,7 @@ impl Browser {
                 Step::Forward(forward, _) => return Called::Forwarded(bearer(&forward)),
                 Step::Held => return Called::Forwarded(None),
                 Step::Answer(answer) => return Called::Answered(self.takes(&answer)),
-                Step::Endpoint(_) | Step::Elsewhere => panic!("{step:?}"),
+                Step::Admit(_) | Step::Endpoint(_) | Step::Elsewhere => panic!("{step:?}"),
             };
         }
     }

@@ -5,6 +5,7 @@ mod browser;
 mod kv;
 mod objects;
 mod provider;
+mod subjects;
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,16 +16,17 @@ use std::{
 pub(crate) use browser::*;
 use futures::{executor::LocalPool, task::LocalSpawnExt as _};
 pub(crate) use kv::{Place, in_kv, over_kv};
-pub(crate) use objects::Objects;
+pub(crate) use objects::{Objects, Said};
 pub(crate) use provider::*;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+pub(crate) use subjects::Subjects;
 use tokenkeep::{
     app::{
         Context,
         keys::KeyCache,
         metadata::MetadataCache,
-        ports::{AuditLog, Clock, Entropy, HttpClient, SessionStore, StoreError},
+        ports::{AuditLog, Clock, Entropy, HttpClient, SessionStore, StoreError, SubjectStore},
     },
     audit::Event,
     base64url,
@@ -34,7 +36,10 @@ use tokenkeep::{
         message::{Answer, HttpRequest, HttpResponse, TransportError},
     },
     secret::Secret,
-    session::{Command, Reply, SessionKey},
+    session::{
+        Command, Reply, SessionKey,
+        subject::{IndexName, SubjectCommand, SubjectReply},
+    },
     time::Timestamp,
 };
 
@@ -47,18 +52,29 @@ pub(crate) struct World(Rc<Inner>, Place);
 pub(crate) struct Inner {
     pub(crate) provider: Provider,
     pub(crate) objects: Objects,
+    pub(crate) subjects: Subjects,
     pub(crate) config: RefCell<Rc<Config>>,
     settings: RefCell<Settings>,
     now: Rc<Cell<u64>>,
     drawn: Cell<u64>,
     metadata: RefCell<MetadataCache>,
+    logout_keys: RefCell<KeyCache>,
     pub(crate) keys: RefCell<KeyCache>,
     pub(crate) audit: RefCell<Vec<String>>,
+    /// When the objects restart under the next request to the provider.
+    pub(crate) restarts: Cell<Option<Moment>>,
     /// Everything that left for a browser, with what it is.
     left: RefCell<Vec<(String, String)>>,
     secrets: RefCell<Vec<String>>,
     pool: RefCell<Option<LocalPool>>,
     spawner: futures::executor::LocalSpawner,
+}
+
+/// A moment of a request to the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    BeforeItIsSent,
+    BeforeItsAnswer,
 }
 
 #[derive(Clone)]
@@ -106,13 +122,16 @@ impl World {
         let inner = Rc::new(Inner {
             provider: Provider::new(),
             objects: Objects::new(kv::Kv::new(now.clone())),
+            subjects: Subjects::default(),
             config: RefCell::new(Rc::new(config)),
             settings: RefCell::new(settings),
             now,
             drawn: Cell::new(0),
             metadata: RefCell::new(MetadataCache::new()),
+            logout_keys: RefCell::new(KeyCache::new()),
             keys: RefCell::new(KeyCache::new()),
             audit: RefCell::default(),
+            restarts: Cell::default(),
             left: RefCell::default(),
             secrets: RefCell::default(),
             pool: RefCell::new(Some(pool)),
@@ -122,6 +141,7 @@ impl World {
         world.provider.rotates.set(!world.is_in_kv());
         world.knows_secret(session_key("first"));
         world.knows_secret(name_key());
+        world.knows_secret(admin_secret());
         world
     }
 
@@ -149,13 +169,20 @@ impl World {
     /// A new deployment with `SESSION_KEYS = session_keys`: isolates and objects start afresh.
     pub(crate) fn deploys(&self, session_keys: &[&str]) {
         let keys: Vec<_> = session_keys.iter().map(|kid| session_key(kid)).collect();
+        self.deploys_keys(&keys);
+    }
+
+    /// The same, with keys as they are written.
+    pub(crate) fn deploys_keys(&self, keys: &[String]) {
         keys.iter().for_each(|key| self.knows_secret(key.clone()));
         self.settings.borrow_mut().session_keys = keys.join(",");
         let config = self.settings.borrow().parse();
         *self.config.borrow_mut() = Rc::new(config);
         *self.metadata.borrow_mut() = MetadataCache::new();
         *self.keys.borrow_mut() = KeyCache::new();
+        *self.logout_keys.borrow_mut() = KeyCache::new();
         self.objects.restart();
+        self.subjects.restart();
     }
 
     /// A new deployment with `patch` over the configuration.
@@ -172,9 +199,19 @@ impl World {
     /// Time passes and the alarms that are due ring.
     pub(crate) fn passes_with_alarms(&self, time: Duration) {
         let end = self.now.get() + u64::try_from(time.as_millis()).unwrap();
-        while let Some((due, key)) = self.objects.next_alarm(Timestamp::from_millis(end)) {
+        loop {
+            let until = Timestamp::from_millis(end);
+            let session = self.objects.next_alarm(until);
+            let subject = self.subjects.next_alarm(until);
+            let session_due = session.as_ref().map(|(due, _)| *due);
+            let subject_due = subject.as_ref().map(|(due, _)| *due);
+            let Some(due) = session_due.into_iter().chain(subject_due).min() else { break };
             self.now.set(self.now.get().max(due.as_millis()));
-            self.objects.ring(self, &key);
+            match (session, subject) {
+                (Some((at, key)), _) if at == due => self.objects.ring(self, &key),
+                (_, Some((_, name))) => self.subjects.ring(self, &name),
+                _ => unreachable!("one of them is due"),
+            }
             self.settle();
         }
         self.now.set(end);
@@ -209,7 +246,7 @@ impl World {
     /// What the Worker half does with a request to an endpoint.
     pub(crate) async fn serve(&self, head: &str, body: Option<&str>) -> Answer {
         let config = self.config();
-        let ctx = Context { config: &config, ports: self, metadata: &self.metadata };
+        let ctx = self.worker_half(&config);
         let head = RequestHead::parse(head).unwrap();
         tokenkeep::app::handle_endpoint(&ctx, &head, body).await
     }
@@ -217,7 +254,12 @@ impl World {
     /// What the Worker half does to get a token for a call.
     pub(crate) async fn context<T>(&self, with: impl AsyncFnOnce(Context<'_, Self>) -> T) -> T {
         let config = self.config();
-        with(Context { config: &config, ports: self, metadata: &self.metadata }).await
+        with(self.worker_half(&config)).await
+    }
+
+    fn worker_half<'a>(&'a self, config: &'a Config) -> Context<'a, Self> {
+        let (metadata, keys) = (&self.metadata, &self.logout_keys);
+        Context { config, ports: self, metadata, keys }
     }
 
     pub(crate) fn audited(&self, event: &str) -> usize {
@@ -227,6 +269,16 @@ impl World {
 }
 
 impl Inner {
+    /// What comes of a request that a restart was under is nobody's.
+    fn restarts_at(&self, moment: Moment) -> bool {
+        let is_now = self.restarts.get() == Some(moment);
+        if is_now {
+            self.restarts.set(None);
+            self.objects.restart();
+        }
+        is_now
+    }
+
     /// For the test of the search itself.
     pub(crate) fn forgets_what_left(&self) {
         self.left.borrow_mut().clear();
@@ -277,7 +329,11 @@ impl HttpClient for World {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         // The network takes its time: whoever else is running runs now.
         pause().await;
+        if self.restarts_at(Moment::BeforeItIsSent) {
+            return Err(TransportError::Unreachable);
+        }
         let response = self.provider.respond(&request, self.now());
+        self.restarts_at(Moment::BeforeItsAnswer);
         pause().await;
         while self.provider.dawdles.get() {
             pause().await;
@@ -290,6 +346,25 @@ impl SessionStore for World {
     async fn ask(&self, key: &SessionKey, command: Command) -> Result<Reply, StoreError> {
         pause().await;
         let reply = self.objects.ask(self, key, command).await;
+        pause().await;
+        reply
+    }
+}
+
+impl SubjectStore for World {
+    async fn ask_subject(
+        &self,
+        index: &IndexName,
+        command: SubjectCommand,
+    ) -> Result<SubjectReply, StoreError> {
+        pause().await;
+        if self.is_in_kv() {
+            let config = self.config();
+            let now = self.now();
+            return tokenkeep::app::kv::ask_subject(self, &config.session, index, command, now)
+                .await;
+        }
+        let reply = self.subjects.ask(self, index, command).await;
         pause().await;
         reply
     }
@@ -317,6 +392,11 @@ impl AuditLog for World {
 }
 
 impl Settings {
+    fn ends_without_cookie(&self) -> bool {
+        let session = &self.tokenkeep["session"];
+        session["store"] != "kv" || session["kv_delayed_logout"] == true
+    }
+
     fn parse(&self) -> Config {
         config::parse(&Environment {
             tokenkeep: Some(self.tokenkeep.clone()),
@@ -325,19 +405,25 @@ impl Settings {
             client_secret: Some(Secret::from(CLIENT_SECRET)),
             session_keys: Some(Secret::new(self.session_keys.clone())),
             name_key: Some(Secret::new(name_key())),
-            bindings: ["SESSIONS", "SESSIONS_KV", "ASSETS"].map(str::to_owned).to_vec(),
+            // KV without `kv_delayed_logout` has nothing for an administrator.
+            admin_secret: self.ends_without_cookie().then(|| Secret::new(admin_secret())),
+            bindings: ["SESSIONS", "SUBJECTS", "SESSIONS_KV", "ASSETS"].map(str::to_owned).to_vec(),
             compatibility_flags: vec!["global_fetch_strictly_public".to_owned()],
         })
         .unwrap_or_else(|faults| panic!("{faults}"))
     }
 }
 
-fn session_key(kid: &str) -> String {
+pub(crate) fn session_key(kid: &str) -> String {
     format!("{kid}:{}", base64url::encode(Sha256::digest(format!("session key {kid}"))))
 }
 
 fn name_key() -> String {
     base64url::encode(Sha256::digest("name key"))
+}
+
+pub(crate) fn admin_secret() -> String {
+    base64url::encode(Sha256::digest("admin secret"))
 }
 
 fn merge(target: &mut Value, patch: &Value) {

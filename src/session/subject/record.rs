@@ -1,0 +1,193 @@
+//! The object's one row: version (1 byte) and JSON.
+//!
+//! What is needed to end a session lies open, names of objects and times: an end must not depend on
+//! a key that has left the ring, and the alarm knows no subject. What describes the person's device
+//! is sealed under a key that needs the `sub`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    super::{
+        EndReason, KeyRing, SessionKey,
+        seal::{NONCE, Purpose, VERSION},
+    },
+    protocol::{IndexName, Registration, SeenToken, Whose},
+};
+use crate::{base64url, device::DeviceName, secret::Secret, time::Timestamp};
+
+/// The row as it was read.
+#[derive(Debug)]
+pub(super) enum Row {
+    /// An index.
+    Listed(Index),
+    /// A newer release's.
+    Newer,
+    /// Nobody's.
+    Damaged,
+}
+
+/// All that the object keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Index {
+    /// The object's own name.
+    pub(super) name: IndexName,
+    /// In the order of their registration.
+    pub(super) entries: Vec<Entry>,
+    /// What a login that was under way at a logout meets.
+    #[serde(default)]
+    pub(super) bar: Option<Bar>,
+    /// Logout tokens that would still be accepted by their dates.
+    #[serde(default)]
+    pub(super) seen: Vec<SeenToken>,
+    /// What the alarm was last set to.
+    #[serde(default)]
+    pub(super) alarm: Option<Timestamp>,
+}
+
+/// One session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// Its object.
+    pub(super) session: SessionKey,
+    /// Its name in the person's list.
+    pub(super) handle: String,
+    /// `iat` of its ID token.
+    pub(super) issued_at: Timestamp,
+    /// Until when its session must have been stored; nothing once it was seen.
+    #[serde(default)]
+    pub(super) pending_until: Option<Timestamp>,
+    /// The session's absolute limit.
+    pub(super) expires: Timestamp,
+    /// The index of its `sub`.
+    pub(super) subject: IndexName,
+    /// The index of its `sid`.
+    #[serde(default)]
+    pub(super) sid: Option<IndexName>,
+    /// It is to end, and its object hasn't confirmed that yet.
+    #[serde(default)]
+    pub(super) ending: Option<Ending>,
+    kid: String,
+    sealed: String,
+}
+
+/// An end that was ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ending {
+    /// Why.
+    pub(super) reason: EndReason,
+    /// Since when.
+    pub(super) since: Timestamp,
+}
+
+/// Logins that are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Bar {
+    /// Those whose ID token was issued at that time or before; nothing is all of them.
+    pub(super) issued: Option<Timestamp>,
+    /// As long as a login may take.
+    pub(super) until: Timestamp,
+}
+
+/// What is sealed of an entry.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Description {
+    /// When the session began.
+    pub(super) created: Timestamp,
+    /// On what it runs.
+    pub(super) device: DeviceName,
+}
+
+impl Row {
+    /// Reads a row; never fails.
+    pub(super) fn decode(bytes: &[u8]) -> Self {
+        match bytes.split_first() {
+            Some((&VERSION, json)) => {
+                serde_json::from_slice(json).map_or(Self::Damaged, Self::Listed)
+            }
+            Some((&0, _)) | None => Self::Damaged,
+            Some(_) => Self::Newer,
+        }
+    }
+}
+
+impl Index {
+    /// One that lists nothing.
+    pub(super) const fn new(name: IndexName) -> Self {
+        Self { name, entries: Vec::new(), bar: None, seen: Vec::new(), alarm: None }
+    }
+
+    /// Whether nothing hangs on it.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.bar.is_none() && self.seen.is_empty()
+    }
+
+    /// The row's bytes.
+    pub(super) fn encode(&self) -> Option<Vec<u8>> {
+        let mut row = vec![VERSION];
+        row.extend(serde_json::to_vec(self).ok()?);
+        Some(row)
+    }
+}
+
+impl Entry {
+    /// Seals what describes the session.
+    pub(super) fn new(
+        registration: &Registration,
+        handle: String,
+        keys: &KeyRing,
+        nonce: [u8; NONCE],
+    ) -> Option<Self> {
+        let mut entry = Self {
+            session: registration.session.clone(),
+            handle,
+            issued_at: registration.issued_at,
+            pending_until: Some(registration.pending_until),
+            expires: registration.expires,
+            subject: registration.subject.clone(),
+            sid: registration.sid.clone(),
+            ending: None,
+            kid: String::new(),
+            sealed: String::new(),
+        };
+        let description =
+            Description { created: registration.created, device: registration.device };
+        entry.seal(&description, &registration.whose, keys, nonce)?;
+        Some(entry)
+    }
+
+    fn seal(
+        &mut self,
+        description: &Description,
+        whose: &Whose,
+        keys: &KeyRing,
+        nonce: [u8; NONCE],
+    ) -> Option<()> {
+        let plain = Secret::new(serde_json::to_vec(description).ok()?);
+        let key = keys.sealing(Purpose::IndexEntry, &whose.holder());
+        let sealed = key.seal(nonce, &self.bound(), plain.expose())?;
+        keys.first_kid().clone_into(&mut self.kid);
+        self.sealed = base64url::encode(sealed);
+        Some(())
+    }
+
+    /// Opens it for who knows whose it is.
+    pub(super) fn open(&self, whose: &Whose, keys: &KeyRing) -> Option<Description> {
+        let sealed = base64url::decode(&self.sealed)?;
+        let key = keys.opening(Purpose::IndexEntry, &self.kid, &whose.holder())?;
+        let plain = key.open(&self.bound(), &sealed)?;
+        serde_json::from_slice(plain.expose()).ok()
+    }
+
+    /// Seals it anew if it isn't under the ring's first key.
+    pub(super) fn renew(&mut self, whose: &Whose, keys: &KeyRing, nonce: [u8; NONCE]) {
+        if self.kid != keys.first_kid()
+            && let Some(description) = self.open(whose, keys)
+        {
+            self.seal(&description, whose, keys, nonce);
+        }
+    }
+
+    fn bound(&self) -> [&[u8]; 2] {
+        [self.session.as_bytes(), self.handle.as_bytes()]
+    }
+}
