@@ -110,7 +110,7 @@ pub(super) async fn handle<P: Ports>(
     };
     let (issuer, keys) = (&ctx.config.provider.issuer, &ctx.config.session.keys);
     let order = EndSessions {
-        which: Which::Before { issued: ctx.ports.now() },
+        which: Which::Begun { by: ctx.ports.now() },
         reason: EndReason::Remote,
         bars: true,
         token: None,

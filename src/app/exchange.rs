@@ -18,7 +18,7 @@ use crate::{
     },
     secret::Secret,
     session::{
-        Identity, IndexNames, Login, LoginFailure, NewSession, Transaction,
+        Identity, IndexNames, Login, LoginFailure, NewSession,
         subject::{Registration, SubjectCommand, SubjectReply},
     },
     time::Timestamp,
@@ -222,8 +222,8 @@ async fn register<P: ObjectPorts>(
             whose,
             session: login.transaction.session_id.key(),
             issued_at,
+            began: login.transaction.started,
             created: now,
-            pending_until: login.transaction.started.after(Transaction::LIFETIME),
             expires: now.after(ctx.config.session.absolute),
             device: login.device,
             subject: names.subject.clone(),
@@ -233,6 +233,7 @@ async fn register<P: ObjectPorts>(
         match ctx.ports.ask_subject(name, command).await {
             Ok(SubjectReply::Registered) => {}
             Ok(SubjectReply::LoggedOut) => return Err(LoginFailure::LoggedOut),
+            Ok(SubjectReply::TooLate) => return Err(LoginFailure::Expired),
             Ok(_) | Err(_) => return Err(LoginFailure::IndexUnavailable),
         }
     }

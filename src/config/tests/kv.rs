@@ -83,7 +83,7 @@ fn each_store_asks_for_its_own_binding_and_says_so() {
     let faults = parse(&durable).unwrap_err().to_string();
     assert!(faults.contains("SessionObject") && faults.contains("SubjectObject"), "{faults}");
     // Overrides are part of what is asked.
-    let mut overridden = durable.clone();
+    let mut overridden = durable;
     overridden.overrides = Some(
         r#"{"session": {"store": "kv"}, "provider": {"rotates_refresh_tokens": true}}"#.to_owned(),
     );

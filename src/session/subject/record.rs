@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        EndReason, KeyRing, SessionKey,
+        EndReason, KeyRing, SessionKey, Transaction,
         seal::{NONCE, Purpose, VERSION},
     },
-    protocol::{IndexName, Registration, SeenToken, Whose},
+    protocol::{IndexName, Registration, SeenToken, Which, Whose},
 };
 use crate::{base64url, device::DeviceName, secret::Secret, time::Timestamp};
 
@@ -35,7 +35,7 @@ pub(super) struct Index {
     pub(super) entries: Vec<Entry>,
     /// What a login that was under way at a logout meets.
     #[serde(default)]
-    pub(super) bar: Option<Bar>,
+    pub(super) bars: Vec<Bar>,
     /// Logout tokens that would still be accepted by their dates.
     #[serde(default)]
     pub(super) seen: Vec<SeenToken>,
@@ -53,9 +53,11 @@ pub(super) struct Entry {
     pub(super) handle: String,
     /// `iat` of its ID token.
     pub(super) issued_at: Timestamp,
-    /// Until when its session must have been stored; nothing once it was seen.
+    /// When its login began.
+    pub(super) began: Timestamp,
+    /// Nobody has seen its session yet.
     #[serde(default)]
-    pub(super) pending_until: Option<Timestamp>,
+    pub(super) is_pending: bool,
     /// The session's absolute limit.
     pub(super) expires: Timestamp,
     /// The index of its `sub`.
@@ -80,10 +82,10 @@ pub(super) struct Ending {
 }
 
 /// Logins that are refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bar {
-    /// Those whose ID token was issued at that time or before; nothing is all of them.
-    pub(super) issued: Option<Timestamp>,
+    /// Those that come to a session that is meant by this.
+    pub(super) which: Which,
     /// As long as a login may take.
     pub(super) until: Timestamp,
 }
@@ -113,12 +115,12 @@ impl Row {
 impl Index {
     /// One that lists nothing.
     pub(super) const fn new(name: IndexName) -> Self {
-        Self { name, entries: Vec::new(), bar: None, seen: Vec::new(), alarm: None }
+        Self { name, entries: Vec::new(), bars: Vec::new(), seen: Vec::new(), alarm: None }
     }
 
     /// Whether nothing hangs on it.
     pub(super) const fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.bar.is_none() && self.seen.is_empty()
+        self.entries.is_empty() && self.bars.is_empty() && self.seen.is_empty()
     }
 
     /// The row's bytes.
@@ -141,7 +143,8 @@ impl Entry {
             session: registration.session.clone(),
             handle,
             issued_at: registration.issued_at,
-            pending_until: Some(registration.pending_until),
+            began: registration.began,
+            is_pending: true,
             expires: registration.expires,
             subject: registration.subject.clone(),
             sid: registration.sid.clone(),
@@ -153,6 +156,11 @@ impl Entry {
             Description { created: registration.created, device: registration.device };
         entry.seal(&description, &registration.whose, keys, nonce)?;
         Some(entry)
+    }
+
+    /// Until when its session must have been stored; nothing once it was seen.
+    pub(super) fn pending_until(&self) -> Option<Timestamp> {
+        self.is_pending.then(|| self.began.after(Transaction::LIFETIME))
     }
 
     fn seal(
@@ -178,13 +186,13 @@ impl Entry {
         serde_json::from_slice(plain.expose()).ok()
     }
 
-    /// Seals it anew if it isn't under the ring's first key.
-    pub(super) fn renew(&mut self, whose: &Whose, keys: &KeyRing, nonce: [u8; NONCE]) {
-        if self.kid != keys.first_kid()
-            && let Some(description) = self.open(whose, keys)
-        {
-            self.seal(&description, whose, keys, nonce);
+    /// Seals it anew if it isn't under the ring's first key; says whether it was.
+    pub(super) fn renew(&mut self, whose: &Whose, keys: &KeyRing, nonce: [u8; NONCE]) -> bool {
+        if self.kid == keys.first_kid() {
+            return false;
         }
+        let Some(description) = self.open(whose, keys) else { return false };
+        self.seal(&description, whose, keys, nonce).is_some()
     }
 
     fn bound(&self) -> [&[u8]; 2] {

@@ -65,7 +65,7 @@ pub(super) fn settings() -> Value {
 pub(crate) struct Kv {
     now: Rc<Cell<u64>>,
     truth: RefCell<BTreeMap<String, Kept>>,
-    copies: RefCell<BTreeMap<(Place, String), (Option<Kept>, u64)>>,
+    copies: RefCell<BTreeMap<(Place, String), Copied>>,
     written: RefCell<BTreeMap<String, u64>>,
     isolates: RefCell<BTreeMap<Place, Rc<RefCell<Isolate>>>>,
     /// How far behind a place may be.
@@ -82,6 +82,9 @@ pub(crate) struct Kv {
     /// Writes that no patience would have helped: kept for too short a time.
     pub(crate) refused: Cell<usize>,
 }
+
+/// What a place has read, and when.
+type Copied = (Option<Kept>, u64);
 
 #[derive(Clone)]
 struct Kept {

@@ -207,10 +207,10 @@ impl World {
             let subject_due = subject.as_ref().map(|(due, _)| *due);
             let Some(due) = session_due.into_iter().chain(subject_due).min() else { break };
             self.now.set(self.now.get().max(due.as_millis()));
-            match (session, subject) {
-                (Some((at, key)), _) if at == due => self.objects.ring(self, &key),
-                (_, Some((_, name))) => self.subjects.ring(self, &name),
-                _ => unreachable!("one of them is due"),
+            if let Some((_, key)) = session.filter(|(at, _)| *at == due) {
+                self.objects.ring(self, &key);
+            } else if let Some((_, name)) = subject {
+                self.subjects.ring(self, &name);
             }
             self.settle();
         }
