@@ -103,11 +103,12 @@ const asker = (binding, jurisdiction) => (name, text) => ask(binding, jurisdicti
 // How the Worker half reaches sessions and subjects.
 function askers(env, ctx) {
   if (store !== "kv") return [env.SESSIONS, env.SUBJECTS].map((binding) => asker(binding, workerJurisdiction));
-  return ["ask_kv", "ask_kv_subject"].map((entry) => (_name, text) => askKv(env, ctx, entry, text));
+  return ["ask_kv", "ask_kv_subject"].map((entry) => (_name, text) => askKv(env, ctx, entry, text).catch(() => askKv(env, ctx, entry, text)));
 }
 
 // A session in KV has no object: the core runs its machine here. What the command leads to after its
 // reply (a refresh ahead of time, a revocation) goes on, and so does the command when the client leaves.
+// One that the core trapped under is asked once more, as an object is.
 async function askKv(env, ctx, entry, text) {
   // The endpoint that asks is wasm, and may be on the stack.
   await undefined;

@@ -11,19 +11,19 @@ use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
 
-use super::{callers::reply_text, platform::OnPlatform, store::read};
+use super::{callers::reply_text, store::read, work_ports::WorkPorts};
 use crate::{
     app::{
         ObjectContext,
         context::session_hash,
         keys::KeyCache,
         kv::{self, Isolate},
-        ports::{Clock as _, KeyValue, StoreError, SubjectStore},
+        ports::{KeyValue, StoreError, SubjectStore as _},
     },
     config::Config,
     session::{
         Envelope, ObjectConfig, Reply,
-        subject::{IndexName, SubjectCommand, SubjectEnvelope, SubjectReply},
+        subject::{SubjectEnvelope, SubjectReply},
     },
 };
 
@@ -74,7 +74,7 @@ pub async fn ask_kv(namespace: KvNamespace, text: String, answer: Function) {
     };
     let ctx = ObjectContext {
         config: &sessions.config,
-        ports: &KvHalf { namespace: &namespace, config: &sessions.config },
+        ports: &work_ports(&namespace, &sessions),
         keys: &sessions.keys,
         session: session_hash(&sessions.config.session.keys, &envelope.session_key),
         log_subject: sessions.log_subject,
@@ -89,7 +89,7 @@ pub async fn ask_kv_subject(namespace: KvNamespace, text: String, answer: Functi
     let sessions = SESSIONS.with(|kept| kept.borrow().clone());
     let reply = match (read::<SubjectEnvelope>(&text), sessions) {
         (Ok(SubjectEnvelope { index, command, .. }), Some(sessions)) => {
-            let ports = KvHalf { namespace: &namespace, config: &sessions.config };
+            let ports = work_ports(&namespace, &sessions);
             ports.ask_subject(&index, command).await.unwrap_or(SubjectReply::Broken)
         }
         (Err(StoreError), _) => SubjectReply::Unsupported,
@@ -98,22 +98,8 @@ pub async fn ask_kv_subject(namespace: KvNamespace, text: String, answer: Functi
     let _settled = answer.call1(&JsValue::NULL, &JsValue::from_str(&reply_text(&reply)));
 }
 
-/// The ports of a session's work.
-struct KvHalf<'a> {
-    namespace: &'a KvNamespace,
-    config: &'a ObjectConfig,
-}
-
-impl OnPlatform for KvHalf<'_> {}
-
-impl SubjectStore for KvHalf<'_> {
-    async fn ask_subject(
-        &self,
-        index: &IndexName,
-        command: SubjectCommand,
-    ) -> Result<SubjectReply, StoreError> {
-        kv::ask_subject(self.namespace, &self.config.session, index, command, self.now()).await
-    }
+fn work_ports<'a>(namespace: &'a KvNamespace, sessions: &'a Sessions) -> WorkPorts<'a> {
+    WorkPorts::Kv { namespace, config: &sessions.config.session }
 }
 
 #[wasm_bindgen]

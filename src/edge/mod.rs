@@ -14,4 +14,5 @@ mod row;
 mod session_object;
 mod store;
 mod subject_object;
+mod work_ports;
 mod worker_half;

@@ -18,22 +18,23 @@ use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use super::{
     callers::{Callers, reply_text},
     environment,
-    platform::{OnPlatform, Platform},
+    platform::Platform,
     row::Row,
     store::Objects,
+    work_ports::WorkPorts,
 };
 use crate::{
     app::{
         ObjectContext,
         context::session_hash,
         keys::KeyCache,
-        ports::{AuditLog as _, Clock as _, Entropy as _, StoreError, SubjectStore},
+        ports::{AuditLog as _, Clock as _, Entropy as _, SubjectStore as _},
         work,
     },
     config,
     session::{
         Effect, Envelope, IndexNames, Input, Machine, ObjectConfig, Reply, SessionKey, Work,
-        subject::{IndexName, SubjectCommand, SubjectReply},
+        subject::SubjectCommand,
     },
 };
 
@@ -208,7 +209,7 @@ impl Object {
                 });
             let ctx = ObjectContext {
                 config: &objects.config,
-                ports: &ObjectHalf { subjects: &object.subjects },
+                ports: &WorkPorts::Objects(&object.subjects),
                 keys: &objects.keys,
                 session,
                 log_subject: objects.log_subject,
@@ -219,22 +220,5 @@ impl Object {
                 let _failed = object.feed(&objects, input);
             }
         });
-    }
-}
-
-/// The ports of an object's work.
-struct ObjectHalf<'a> {
-    subjects: &'a Objects,
-}
-
-impl OnPlatform for ObjectHalf<'_> {}
-
-impl SubjectStore for ObjectHalf<'_> {
-    async fn ask_subject(
-        &self,
-        index: &IndexName,
-        command: SubjectCommand,
-    ) -> Result<SubjectReply, StoreError> {
-        self.subjects.ask_subject(index, command).await
     }
 }

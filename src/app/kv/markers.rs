@@ -41,6 +41,12 @@ pub(super) fn key(name: &str) -> String {
     format!("out:{name}")
 }
 
+/// The name for those of a person's sessions that came without a `sid`: a logout token that names a
+/// `sid` may mean one of them, and none of those with another `sid`.
+pub(super) fn without_sid(subject: &str) -> String {
+    format!("{subject}.without-sid")
+}
+
 /// Ends, for `reason`, every session under the index name `name` that was made at or before
 /// `before`: each when it is used next, and where it is used elsewhere when that place has come to
 /// know. Only for a store with `delayed_logout`: no other looks for markers.

@@ -11,7 +11,7 @@
 //! | one login, one refresh | one in each isolate ([`isolate`]); so the provider must not rotate, or nothing is refreshed |
 //! | `sending` is written before a refresh leaves | it isn't: without rotation an answer that is lost costs nothing, and KV takes one write a second |
 //! | alarms | times to live; a limit that has passed ends a session when it is read |
-//! | a subject's index | markers ([`markers`]) |
+//! | a subject's index | markers, and no list ([`markers`], [`subjects`]) |
 
 mod isolate;
 mod markers;
@@ -33,8 +33,8 @@ use super::{
 use crate::{
     audit::Event,
     session::{
-        CallerId, Command, Effect, EndReason, Envelope, Input, LoginFailure, Machine, PROTOCOL,
-        Reply, SessionKey, Work,
+        CallerId, Command, Effect, EndReason, Envelope, Input, Machine, PROTOCOL, Reply,
+        SessionKey, Work,
     },
 };
 
@@ -118,8 +118,9 @@ impl<'a, P: ObjectPorts, K: KeyValue, A: FnOnce(Reply)> Run<'a, P, K, A> {
             }
             if let Some(write) = step.write {
                 held = None;
-                if rows.write(write).await? == Standing::IsOver {
-                    self.answer(over_reply(is_login));
+                if let Standing::IsOver(failure) = rows.write(write).await? {
+                    let reply = Reply::LoginFailed(failure);
+                    self.answer(if is_login { reply } else { Reply::NoSession });
                     if is_login {
                         self.disown(machine).await;
                     }
@@ -283,9 +284,4 @@ fn end(envelope: &Envelope, reason: EndReason) -> Option<Input> {
     let session_key = envelope.session_key.clone();
     let envelope = Envelope { protocol: PROTOCOL, session_key, command };
     Some(Input::Command { caller: NOBODY, envelope })
-}
-
-/// What is said to whoever waits for a session that has ended meanwhile.
-const fn over_reply(is_login: bool) -> Reply {
-    if is_login { Reply::LoginFailed(LoginFailure::AlreadyUsed) } else { Reply::NoSession }
 }

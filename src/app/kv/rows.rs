@@ -2,7 +2,7 @@
 //!
 //! | key | what | kept |
 //! |---|---|---|
-//! | `s:<session>` | the record; after an end a logout's ticket, or what a login came to | to the first of the session's limits |
+//! | `s:<session>` | the record; after a logout, for the one-time URL, its ticket | to the first of the session's limits; the ticket's two minutes |
 //! | `l:<session>` | the mark of a login under way | as long as the login may take |
 //! | `t:<session>` | the tombstone | to the session's absolute limit |
 //!
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     audit::Event,
     config::Store,
-    session::{Command, EndReason, LiveOutline, Outline, SessionKey, tombstone_row},
+    session::{Command, EndReason, LiveOutline, LoginFailure, Outline, SessionKey, tombstone_row},
     time::Timestamp,
 };
 
@@ -78,8 +78,8 @@ pub(super) enum Write {
 pub(super) enum Standing {
     /// It stands, as far as this place knows.
     Stands,
-    /// The session has ended elsewhere; nothing is left of the write.
-    IsOver,
+    /// The session has ended elsewhere; nothing is left of the write. What a login is told.
+    IsOver(LoginFailure),
 }
 
 impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
@@ -109,12 +109,10 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
                 self.find_login().await?
             }
             Command::RedeemLogout { .. } => self.find_record().await?,
-            Command::Access { .. } | Command::Status { .. } => {
+            Command::Access { .. } | Command::Probe | Command::Status { .. } => {
                 return self.find_session().await;
             }
-            Command::Close { .. } | Command::End { .. } | Command::Probe => {
-                self.find_record_or_tombstone().await?
-            }
+            Command::Close { .. } | Command::End { .. } => self.find_record_or_tombstone().await?,
         };
         self.note(row.as_deref());
         Ok(Found { row, over: None })
@@ -175,14 +173,12 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         if self.ctx.config.session.store != (Store::Kv { delayed_logout: true }) {
             return Ok(None);
         }
-        let subject = markers::key(&live.subject);
-        let values = match live.sid.as_deref().map(markers::key) {
-            Some(sid) => self.store.read([&subject, &sid]).await?,
-            None => {
-                let [value] = self.store.read([&subject]).await?;
-                [value, None]
-            }
+        let person = markers::key(&live.subject);
+        let session = match &live.sid {
+            Some(sid) => markers::key(sid),
+            None => markers::key(&markers::without_sid(&live.subject)),
         };
+        let values = self.store.read([&person, &session]).await?;
         let mut markers = values.iter().flatten().filter_map(|value| Marker::read(value));
         Ok(markers.find(|marker| marker.covers(made)).map(|marker| marker.reason))
     }
@@ -213,8 +209,11 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
     /// The tombstone is looked for before and after. What couldn't be written of a session that was
     /// there before (a touch, a refresh) is done again at a later call, and costs nobody this one.
     async fn put_session(&mut self, row: &[u8], live: LiveOutline) -> Result<Standing, StoreError> {
-        if self.has_tombstone().await? || self.ended_meanwhile(&live).await? {
-            return Ok(Standing::IsOver);
+        if self.has_tombstone().await? {
+            return Ok(Standing::IsOver(LoginFailure::AlreadyUsed));
+        }
+        if self.ended_meanwhile(&live).await? {
+            return Ok(Standing::IsOver(LoginFailure::LoggedOut));
         }
         let seconds = seconds_until(live.deadline, self.ctx.ports.now());
         let is_old = matches!(self.there, There::Live(_));
@@ -234,7 +233,7 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         if written.is_ok() && self.delete_record().await.is_err() {
             self.lost();
         }
-        Ok(Standing::IsOver)
+        Ok(Standing::IsOver(LoginFailure::AlreadyUsed))
     }
 
     async fn has_tombstone(&self) -> Result<bool, StoreError> {

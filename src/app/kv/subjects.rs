@@ -1,6 +1,6 @@
 //! What a subject's object is asked, where there is none: ends by markers, and no list.
 
-use super::markers::end_before;
+use super::markers::{end_before, without_sid};
 use crate::{
     app::ports::{KeyValue, StoreError},
     config::SessionConfig,
@@ -30,7 +30,7 @@ pub async fn ask_subject<K: KeyValue>(
 }
 
 /// By our clock: that of the provider may be behind it, and a session must not slip through the
-/// difference. (A logout token that comes twice ends what was made in between as well.)
+/// difference. (A logout token that comes late, or twice, ends what was made until then as well.)
 async fn end<K: KeyValue>(
     store: &K,
     config: &SessionConfig,
@@ -38,14 +38,24 @@ async fn end<K: KeyValue>(
     order: EndSessions,
     now: Timestamp,
 ) -> Result<SubjectReply, StoreError> {
-    let is_possible = config.store.ends_without_cookie() && order.bars;
-    match order.which {
-        Which::All { .. } | Which::Before { .. } | Which::Begun { .. } if is_possible => {
-            end_before(store, config, index.as_str(), now, order.reason).await?;
-        }
-        // A marker under the `sub` would end the sessions of other `sid`s as well.
-        Which::BeforeWithoutSid { .. } => {}
-        _ => return Ok(SubjectReply::Unsupported),
+    if !config.store.ends_without_cookie() {
+        return Ok(SubjectReply::Unsupported);
     }
+    let name = match order.which {
+        Which::All { .. } | Which::Before { .. } | Which::Begun { .. } if order.bars => {
+            index.as_str().to_owned()
+        }
+        Which::BeforeWithoutSid { .. } => without_sid(index.as_str()),
+        // Whoever isn't known to be the provider or an administrator has nothing stored; and there
+        // is no list of devices.
+        Which::All { .. }
+        | Which::Before { .. }
+        | Which::Begun { .. }
+        | Which::Handle { .. }
+        | Which::Others { .. } => {
+            return Ok(SubjectReply::Unsupported);
+        }
+    };
+    end_before(store, config, &name, now, order.reason).await?;
     Ok(SubjectReply::Ended { sessions: Vec::new(), left: 0 })
 }
