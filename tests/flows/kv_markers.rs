@@ -129,7 +129,7 @@ fn a_logout_token_during_a_login_means_that_login_as_well() {
         })
     });
     assert_eq!(ended, Ok(()));
-    assert_eq!(shown.code(), "login_already_used");
+    assert_eq!(shown.code(), "login_ended");
     assert!(late.session_cookie().is_none());
     assert_eq!(world.provider.revoked.borrow().len(), 1, "what it brought is taken back");
 }
