@@ -53,14 +53,11 @@ pub(super) async fn handle<P: Ports>(
     };
     let delivery = base64url::encode(ctx.ports.bytes::<16>());
     let (mut all_ended, mut all_left) = (0, 0);
+    let mut once = Some(seen(ctx, &token, &delivery));
     for (whose, which) in orders(ctx, &token) {
-        let bars = !matches!(which, Which::BeforeWithoutSid { .. });
-        let order = EndSessions {
-            which,
-            reason: EndReason::BackChannel,
-            bars,
-            token: bars.then(|| seen(ctx, &token, &delivery)),
-        };
+        let reason = EndReason::BackChannel;
+        // Remembered where the token leads to first: it always leads there.
+        let order = EndSessions { which, reason, bars: true, token: once.take() };
         match end_sessions(ctx, &whose.name(&ctx.config.session.keys), order).await {
             Ended::Sessions { ended, left } => {
                 all_ended += ended;

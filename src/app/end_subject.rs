@@ -71,11 +71,12 @@ impl AdminGate {
         // Compared whether or not the client may try: the answer takes as long.
         let is_admin = is_admin(config, head);
         let client = head.header("cf-connecting-ip").unwrap_or_default();
-        let failed = self.failed.get(client).copied().unwrap_or_default();
-        if !is_admin || failed >= MAX_FAILED {
+        let is_locked = self.failed.get(client).is_some_and(|failed| *failed >= MAX_FAILED);
+        if !is_admin || is_locked {
             let is_news = self.failed.is_empty();
-            if self.failed.len() < MAX_CLIENTS || failed > 0 {
-                self.failed.insert(client.to_owned(), failed.saturating_add(1));
+            if self.failed.len() < MAX_CLIENTS || self.failed.contains_key(client) {
+                let failed = self.failed.entry(client.to_owned()).or_default();
+                *failed = failed.saturating_add(1);
             }
             return Admission::Refused { is_news };
         }
@@ -111,7 +112,7 @@ pub(super) async fn handle<P: Ports>(
     };
     let (issuer, keys) = (&ctx.config.provider.issuer, &ctx.config.session.keys);
     let order = EndSessions {
-        which: Which::Before { issued: ctx.ports.now() },
+        which: Which::Begun { by: ctx.ports.now() },
         reason: EndReason::Remote,
         bars: true,
         token: None,
@@ -127,3 +128,6 @@ pub(super) async fn handle<P: Ports>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

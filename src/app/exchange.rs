@@ -12,12 +12,13 @@ use crate::{
     jose::{IdTokenError, IdTokenExpectations, JwkSet, Nonce, UntrustedIdToken, VerifiedIdToken},
     oauth::{
         TokenError, TokenResponse, UserInfoError,
+        revocation::TokenTypeHint,
         token::{self, exchange_request},
         userinfo,
     },
     secret::Secret,
     session::{
-        Identity, IndexNames, Login, LoginFailure, NewSession, Transaction,
+        Identity, IndexNames, Login, LoginFailure, NewSession,
         subject::{Registration, SubjectCommand, SubjectReply},
     },
     time::Timestamp,
@@ -221,8 +222,8 @@ async fn register<P: ObjectPorts>(
             whose,
             session: login.transaction.session_id.key(),
             issued_at,
+            began: login.transaction.started,
             created: now,
-            pending_until: login.transaction.started.after(Transaction::LIFETIME),
             expires: now.after(ctx.config.session.absolute),
             device: login.device,
             subject: names.subject.clone(),
@@ -232,6 +233,7 @@ async fn register<P: ObjectPorts>(
         match ctx.ports.ask_subject(name, command).await {
             Ok(SubjectReply::Registered) => {}
             Ok(SubjectReply::LoggedOut) => return Err(LoginFailure::LoggedOut),
+            Ok(SubjectReply::TooLate) => return Err(LoginFailure::Expired),
             Ok(_) | Err(_) => return Err(LoginFailure::IndexUnavailable),
         }
     }
@@ -247,7 +249,8 @@ async fn disown<P: ObjectPorts>(
 ) {
     let endpoint = &login.metadata.revocation_endpoint;
     if let (Some(endpoint), Some(refresh_token)) = (endpoint, &response.refresh_token) {
-        revoke::revoke(ctx, endpoint, refresh_token).await;
+        let hint = TokenTypeHint::RefreshToken;
+        let _once = revoke::revoke(ctx, endpoint, refresh_token, hint).await;
     }
 }
 

@@ -124,10 +124,11 @@ pub struct Registration {
     pub session: SessionKey,
     /// `iat` of the ID token, by the provider's clock: what "all before T" is measured against.
     pub issued_at: Timestamp,
+    /// When the login began, by ours. An entry whose session hasn't come when the login's time is
+    /// over is swept.
+    pub began: Timestamp,
     /// When the session began, by ours.
     pub created: Timestamp,
-    /// Until when it must have been stored: an entry whose session didn't come is swept then.
-    pub pending_until: Timestamp,
     /// The session's absolute limit.
     pub expires: Timestamp,
     /// On what it runs.
@@ -145,15 +146,15 @@ pub struct EndSessions {
     pub which: Which,
     /// Why.
     pub reason: EndReason,
-    /// Whether a login that began before this and is stored after it is refused as well: it was
-    /// under way when the logout came. Only for whoever may store something here.
+    /// Whether a login that is under way is refused as well where it comes to a session that is
+    /// meant. Only for whoever may store something here.
     pub bars: bool,
     /// The logout token that says so.
     pub token: Option<SeenToken>,
 }
 
 /// Which of the sessions that are listed.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Which {
     /// All; of this `sub` alone, where the logout token names one.
@@ -171,6 +172,11 @@ pub enum Which {
     BeforeWithoutSid {
         /// The provider's time.
         issued: Timestamp,
+    },
+    /// Those whose login began at that time or before.
+    Begun {
+        /// Our time: an administrator has no other.
+        by: Timestamp,
     },
     /// All but one: the person's other devices.
     Others {
@@ -204,6 +210,8 @@ pub enum SubjectReply {
     Registered,
     /// [`SubjectCommand::Register`]: a logout came between the login and this.
     LoggedOut,
+    /// [`SubjectCommand::Register`]: the login's time is over.
+    TooLate,
     /// [`SubjectCommand::Unlist`] is done.
     Unlisted,
     /// [`SubjectCommand::List`].

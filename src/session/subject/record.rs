@@ -1,19 +1,27 @@
-//! The object's one row: version (1 byte) and JSON.
+//! The object's one row: version (1 byte), the first bytes of SHA-256 over the rest, and JSON.
+//!
+//! The sum is there because most of the row isn't sealed: a changed byte would be another session's
+//! name, which ends a stranger's session or leaves the person's own, or another index's, which
+//! nobody could ever log in to again.
 //!
 //! What is needed to end a session lies open, names of objects and times: an end must not depend on
 //! a key that has left the ring, and the alarm knows no subject. What describes the person's device
 //! is sealed under a key that needs the `sub`.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     super::{
-        EndReason, KeyRing, SessionKey,
+        EndReason, KeyRing, SessionKey, Transaction,
         seal::{NONCE, Purpose, VERSION},
     },
-    protocol::{IndexName, Registration, SeenToken, Whose},
+    protocol::{IndexName, Registration, SeenToken, Which, Whose},
 };
 use crate::{base64url, device::DeviceName, secret::Secret, time::Timestamp};
+
+/// Bytes of the sum: it is against accidents, not against whoever can write here.
+const SUM: usize = 8;
 
 /// The row as it was read.
 #[derive(Debug)]
@@ -35,7 +43,7 @@ pub(super) struct Index {
     pub(super) entries: Vec<Entry>,
     /// What a login that was under way at a logout meets.
     #[serde(default)]
-    pub(super) bar: Option<Bar>,
+    pub(super) bars: Vec<Bar>,
     /// Logout tokens that would still be accepted by their dates.
     #[serde(default)]
     pub(super) seen: Vec<SeenToken>,
@@ -53,9 +61,11 @@ pub(super) struct Entry {
     pub(super) handle: String,
     /// `iat` of its ID token.
     pub(super) issued_at: Timestamp,
-    /// Until when its session must have been stored; nothing once it was seen.
+    /// When its login began.
+    pub(super) began: Timestamp,
+    /// Nobody has seen its session yet.
     #[serde(default)]
-    pub(super) pending_until: Option<Timestamp>,
+    pub(super) is_pending: bool,
     /// The session's absolute limit.
     pub(super) expires: Timestamp,
     /// The index of its `sub`.
@@ -80,10 +90,10 @@ pub(super) struct Ending {
 }
 
 /// Logins that are refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bar {
-    /// Those whose ID token was issued at that time or before; nothing is all of them.
-    pub(super) issued: Option<Timestamp>,
+    /// Those that come to a session that is meant by this.
+    pub(super) which: Which,
     /// As long as a login may take.
     pub(super) until: Timestamp,
 }
@@ -101,30 +111,39 @@ impl Row {
     /// Reads a row; never fails.
     pub(super) fn decode(bytes: &[u8]) -> Self {
         match bytes.split_first() {
-            Some((&VERSION, json)) => {
-                serde_json::from_slice(json).map_or(Self::Damaged, Self::Listed)
-            }
+            Some((&VERSION, rest)) => Self::decode_v1(rest).map_or(Self::Damaged, Self::Listed),
             Some((&0, _)) | None => Self::Damaged,
             Some(_) => Self::Newer,
         }
+    }
+
+    fn decode_v1(rest: &[u8]) -> Option<Index> {
+        let (found, json) = rest.split_first_chunk::<SUM>()?;
+        if *found != sum(json)? {
+            return None;
+        }
+        serde_json::from_slice(json).ok()
     }
 }
 
 impl Index {
     /// One that lists nothing.
     pub(super) const fn new(name: IndexName) -> Self {
-        Self { name, entries: Vec::new(), bar: None, seen: Vec::new(), alarm: None }
+        Self { name, entries: Vec::new(), bars: Vec::new(), seen: Vec::new(), alarm: None }
     }
 
     /// Whether nothing hangs on it.
     pub(super) const fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.bar.is_none() && self.seen.is_empty()
+        self.entries.is_empty() && self.bars.is_empty() && self.seen.is_empty()
     }
 
     /// The row's bytes.
     pub(super) fn encode(&self) -> Option<Vec<u8>> {
-        let mut row = vec![VERSION];
-        row.extend(serde_json::to_vec(self).ok()?);
+        let json = serde_json::to_vec(self).ok()?;
+        let mut row = Vec::with_capacity(1 + SUM + json.len());
+        row.push(VERSION);
+        row.extend(sum(&json)?);
+        row.extend(json);
         Some(row)
     }
 }
@@ -141,7 +160,8 @@ impl Entry {
             session: registration.session.clone(),
             handle,
             issued_at: registration.issued_at,
-            pending_until: Some(registration.pending_until),
+            began: registration.began,
+            is_pending: true,
             expires: registration.expires,
             subject: registration.subject.clone(),
             sid: registration.sid.clone(),
@@ -153,6 +173,11 @@ impl Entry {
             Description { created: registration.created, device: registration.device };
         entry.seal(&description, &registration.whose, keys, nonce)?;
         Some(entry)
+    }
+
+    /// Until when its session must have been stored; nothing once it was seen.
+    pub(super) fn pending_until(&self) -> Option<Timestamp> {
+        self.is_pending.then(|| self.began.after(Transaction::LIFETIME))
     }
 
     fn seal(
@@ -178,16 +203,20 @@ impl Entry {
         serde_json::from_slice(plain.expose()).ok()
     }
 
-    /// Seals it anew if it isn't under the ring's first key.
-    pub(super) fn renew(&mut self, whose: &Whose, keys: &KeyRing, nonce: [u8; NONCE]) {
-        if self.kid != keys.first_kid()
-            && let Some(description) = self.open(whose, keys)
-        {
-            self.seal(&description, whose, keys, nonce);
+    /// Seals it anew if it isn't under the ring's first key; says whether it was.
+    pub(super) fn renew(&mut self, whose: &Whose, keys: &KeyRing, nonce: [u8; NONCE]) -> bool {
+        if self.kid == keys.first_kid() {
+            return false;
         }
+        let Some(description) = self.open(whose, keys) else { return false };
+        self.seal(&description, whose, keys, nonce).is_some()
     }
 
     fn bound(&self) -> [&[u8]; 2] {
         [self.session.as_bytes(), self.handle.as_bytes()]
     }
+}
+
+fn sum(json: &[u8]) -> Option<[u8; SUM]> {
+    Sha256::digest(json).first_chunk().copied()
 }

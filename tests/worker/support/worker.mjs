@@ -100,6 +100,7 @@ export function freshSecrets(more = {}) {
  * @param {(source: string) => string} [options.patch] changes the entry: to provoke what no request can
  * @param {boolean} [options.bare] without the module that holds the clock
  * @param {string} [options.origin] the configured origin, where it isn't the socket's own
+ * @param {boolean} [options.kv] with the KV namespace SESSIONS_KV in the place of Durable Objects
  * @param {boolean} [options.second] one more Worker before the same objects, in an isolate of its own,
  *   as another data centre is: at `secondOrigin`
  * @param {boolean} [options.https] listens with a certificate too: ask it with `dispatch`
@@ -131,7 +132,7 @@ export class Worker {
   }
 
   async start() {
-    const { tokenkeep, secrets = {}, services = {}, assets, bare = false, patch, vars = {}, flags = COMPATIBILITY_FLAGS } = this.options;
+    const { tokenkeep, secrets = {}, services = {}, assets, bare = false, kv = false, patch, vars = {}, flags = COMPATIBILITY_FLAGS } = this.options;
     const log = (line) => this.logs.push(line);
     const main = {
       name: "tokenkeep",
@@ -139,10 +140,14 @@ export class Worker {
       compatibilityDate: COMPATIBILITY_DATE,
       compatibilityFlags: flags,
       bindings: { ...(tokenkeep ? { TOKENKEEP: tokenkeep(this.origin) } : {}), ...secrets, ...vars },
-      durableObjects: {
-        SESSIONS: { className: "SessionObject", useSQLite: true },
-        SUBJECTS: { className: "SubjectObject", useSQLite: true },
-      },
+      ...(kv
+        ? { kvNamespaces: ["SESSIONS_KV"] }
+        : {
+            durableObjects: {
+              SESSIONS: { className: "SessionObject", useSQLite: true },
+              SUBJECTS: { className: "SubjectObject", useSQLite: true },
+            },
+          }),
       serviceBindings: Object.fromEntries(Object.keys(services).map((name) => [name, name.toLowerCase()])),
       unsafeDirectSockets: [{ host: "127.0.0.1", port: this.port }],
       ...(assets ? { assets } : {}),
@@ -150,7 +155,7 @@ export class Worker {
     const second = {
       ...main,
       name: "second",
-      durableObjects: Object.fromEntries(Object.entries(main.durableObjects).map(([name, object]) => [name, { ...object, scriptName: "tokenkeep" }])),
+      durableObjects: Object.fromEntries(Object.entries(main.durableObjects ?? {}).map(([name, object]) => [name, { ...object, scriptName: "tokenkeep" }])),
       unsafeDirectSockets: [{ host: "127.0.0.1", port: this.secondPort }],
     };
     const others = Object.entries(services).map(([name, contents]) => ({
@@ -235,6 +240,11 @@ export class Worker {
         return [];
       }
     });
+  }
+
+  /** The namespace that keeps the sessions of a Worker with `kv`. */
+  namespace() {
+    return this.#mf.getKVNamespace("SESSIONS_KV", "tokenkeep");
   }
 
   /** The ids of the objects that have ever been asked: each has a file from then on. */
