@@ -4,7 +4,7 @@
 
 use super::{
     context::{ObjectContext, ObjectPorts},
-    keys,
+    keys, revoke,
 };
 use crate::{
     audit::{Event, ProviderStep},
@@ -23,7 +23,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// Exchanges the code once, verifies the ID token, and asks UserInfo where that is configured.
+/// Exchanges the code once, verifies the ID token, asks UserInfo where that is configured, and has
+/// the session listed.
 ///
 /// # Errors
 ///
@@ -42,7 +43,10 @@ pub async fn login<P: ObjectPorts>(
     };
     let (identity, issued_at) = verify(ctx, login, id_token, &response.access_token).await?;
     let identity = with_userinfo(ctx, login, &response, identity).await?;
-    register(ctx, login, &identity, issued_at).await?;
+    if let Err(failure) = register(ctx, login, &identity, issued_at).await {
+        give_back(ctx, login, &response).await;
+        return Err(failure);
+    }
     ctx.ports.record(Event::SubjectKnown {
         session: ctx.session.clone(),
         subject: ctx.config.session.keys.keyed_hash(
@@ -234,6 +238,19 @@ async fn register<P: ObjectPorts>(
         }
     }
     Ok(())
+}
+
+/// Logged out means at the provider too, also in a race with a login: what it brought is nobody's.
+async fn give_back<P: ObjectPorts>(
+    ctx: &ObjectContext<'_, P>,
+    login: &Login,
+    response: &TokenResponse,
+) {
+    let endpoint = login.metadata.revocation_endpoint.as_deref();
+    if let (Some(endpoint), Some(token)) = (endpoint, &response.refresh_token) {
+        // Once: what became of it is in the log.
+        let _outcome = revoke::revoke(ctx, endpoint, token).await;
+    }
 }
 
 fn refused<P: ObjectPorts>(ctx: &ObjectContext<'_, P>, check: &'static str) -> LoginFailure {
