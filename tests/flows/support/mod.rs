@@ -2,6 +2,7 @@
 //! work, a clock that moves only when told, entropy that counts, and browsers.
 
 mod browser;
+mod logouts;
 mod objects;
 mod provider;
 mod subjects;
@@ -14,6 +15,7 @@ use std::{
 
 pub(crate) use browser::*;
 use futures::{executor::LocalPool, task::LocalSpawnExt as _};
+pub(crate) use logouts::*;
 pub(crate) use objects::Objects;
 pub(crate) use provider::*;
 use serde_json::{Value, json};
@@ -70,6 +72,7 @@ pub(crate) struct Inner {
 struct Settings {
     tokenkeep: Value,
     session_keys: String,
+    has_admin_secret: bool,
 }
 
 impl std::ops::Deref for World {
@@ -100,7 +103,8 @@ impl World {
             "routes": [{ "path": "/api/*", "upstream": { "url": "https://api.example.com" } }],
         });
         merge(&mut tokenkeep, &patch);
-        let settings = Settings { tokenkeep, session_keys: session_key("first") };
+        let session_keys = session_key("first");
+        let settings = Settings { tokenkeep, session_keys, has_admin_secret: true };
         let config = settings.parse();
         let pool = LocalPool::new();
         let spawner = pool.spawner();
@@ -156,6 +160,12 @@ impl World {
         *self.config.borrow_mut() = Rc::new(config);
     }
 
+    /// A new deployment without `ADMIN_SECRET`.
+    pub(crate) fn has_no_admin_secret(&self) {
+        self.settings.borrow_mut().has_admin_secret = false;
+        self.reconfigures(&json!({}));
+    }
+
     pub(crate) fn passes(&self, time: Duration) {
         self.now.set(self.now.get() + u64::try_from(time.as_millis()).unwrap());
     }
@@ -171,10 +181,10 @@ impl World {
             let subject_due = subject.as_ref().map(|(due, _)| *due);
             let Some(due) = session_due.into_iter().chain(subject_due).min() else { break };
             self.now.set(self.now.get().max(due.as_millis()));
-            match (session, subject) {
-                (Some((at, key)), _) if at == due => self.objects.ring(self, &key),
-                (_, Some((_, name))) => self.subjects.ring(self, &name),
-                _ => unreachable!("one of them is due"),
+            if let Some((_, key)) = session.filter(|(at, _)| *at == due) {
+                self.objects.ring(self, &key);
+            } else if let Some((_, name)) = subject {
+                self.subjects.ring(self, &name);
             }
             self.settle();
         }
@@ -242,6 +252,14 @@ impl Inner {
     pub(crate) fn leaks(&self) -> Vec<String> {
         let mut secrets = self.secrets.borrow().clone();
         secrets.extend(self.provider.secrets.borrow().iter().cloned());
+        let secrets: Vec<_> = secrets
+            .into_iter()
+            .map(|secret| {
+                let encoded = encode(&secret);
+                let encoded = (encoded != secret).then_some(encoded);
+                (secret, encoded)
+            })
+            .collect();
         let id_tokens = self.provider.id_tokens.borrow();
         let mut leaks = Vec::new();
         let left = self.left.borrow();
@@ -251,8 +269,9 @@ impl Inner {
             .map(|(what, text)| (what.as_str(), text.as_str()))
             .chain(audit.iter().map(|line| ("audit", line.as_str())));
         for (what, text) in everything {
-            for secret in &secrets {
-                if text.contains(secret.as_str()) || text.contains(&encode(secret)) {
+            for (secret, encoded) in &secrets {
+                let is_encoded = encoded.as_ref().is_some_and(|encoded| text.contains(encoded));
+                if text.contains(secret.as_str()) || is_encoded {
                     leaks.push(format!("{what}: {secret} in {text}"));
                 }
             }
@@ -305,7 +324,10 @@ impl SubjectStore for World {
     ) -> Result<SubjectReply, StoreError> {
         pause().await;
         let reply = self.subjects.ask(self, index, command).await;
-        pause().await;
+        // Long enough for a logout to come in between.
+        for _ in 0..6 {
+            pause().await;
+        }
         reply
     }
 }
@@ -340,7 +362,7 @@ impl Settings {
             client_secret: Some(Secret::from(CLIENT_SECRET)),
             session_keys: Some(Secret::new(self.session_keys.clone())),
             name_key: Some(Secret::new(name_key())),
-            admin_secret: Some(Secret::new(admin_secret())),
+            admin_secret: self.has_admin_secret.then(|| Secret::new(admin_secret())),
             bindings: ["SESSIONS", "SUBJECTS", "ASSETS"].map(str::to_owned).to_vec(),
             compatibility_flags: vec!["global_fetch_strictly_public".to_owned()],
         })
