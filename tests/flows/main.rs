@@ -18,6 +18,7 @@ mod kv_markers;
 mod kv_races;
 mod leaks;
 mod limits;
+mod lists;
 mod login;
 mod logout;
 mod outages;

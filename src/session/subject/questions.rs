@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     device::DeviceName,
-    session::{CallerId, KeyRing, SessionKey},
+    session::{CallerId, KeyRing, SessionKey, Transaction},
     time::Timestamp,
 };
 
@@ -55,6 +55,9 @@ impl SubjectMachine {
         match (word, question.close) {
             (SessionWord::Gone, _) => self.confirm(session, turn),
             (SessionWord::Lives { last_seen }, None) => self.lives(session, last_seen, turn.now),
+            (SessionWord::Silent, _) if self.is_over(session, turn.now) => {
+                self.confirm(session, turn);
+            }
             (SessionWord::Silent, _) | (SessionWord::Lives { .. }, Some(_)) => {
                 self.retry.insert(session.clone(), turn.now.after(RETRY));
             }
@@ -113,6 +116,15 @@ impl SubjectMachine {
         if is_overdue {
             self.retry.insert(session.clone(), now.after(RECHECK));
         }
+    }
+
+    /// Whether a session can't serve anybody any more, whatever its object would say: its absolute
+    /// limit counts from when it was stored, which was within its login's time. An object that a
+    /// later release has written doesn't answer an earlier one that was deployed again.
+    fn is_over(&self, session: &SessionKey, now: Timestamp) -> bool {
+        let State::Listed(index) = &self.state else { return false };
+        let entry = index.entries.iter().find(|entry| entry.session == *session);
+        entry.is_some_and(|entry| now >= entry.expires.after(Transaction::LIFETIME))
     }
 
     pub(super) fn answer_waiters(&mut self, turn: &mut Turn<'_>) {

@@ -1,10 +1,15 @@
-//! The object's one row: version (1 byte) and JSON.
+//! The object's one row: version (1 byte), the first bytes of SHA-256 over the rest, and JSON.
+//!
+//! The sum is there because most of the row isn't sealed: a changed byte would be another session's
+//! name, which ends a stranger's session or leaves the person's own, or another index's, which
+//! nobody could ever log in to again.
 //!
 //! What is needed to end a session lies open, names of objects and times: an end must not depend on
 //! a key that has left the ring, and the alarm knows no subject. What describes the person's device
 //! is sealed under a key that needs the `sub`.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     super::{
@@ -14,6 +19,9 @@ use super::{
     protocol::{IndexName, Registration, SeenToken, Which, Whose},
 };
 use crate::{base64url, device::DeviceName, secret::Secret, time::Timestamp};
+
+/// Bytes of the sum: it is against accidents, not against whoever can write here.
+const SUM: usize = 8;
 
 /// The row as it was read.
 #[derive(Debug)]
@@ -103,12 +111,18 @@ impl Row {
     /// Reads a row; never fails.
     pub(super) fn decode(bytes: &[u8]) -> Self {
         match bytes.split_first() {
-            Some((&VERSION, json)) => {
-                serde_json::from_slice(json).map_or(Self::Damaged, Self::Listed)
-            }
+            Some((&VERSION, rest)) => Self::decode_v1(rest).map_or(Self::Damaged, Self::Listed),
             Some((&0, _)) | None => Self::Damaged,
             Some(_) => Self::Newer,
         }
+    }
+
+    fn decode_v1(rest: &[u8]) -> Option<Index> {
+        let (found, json) = rest.split_first_chunk::<SUM>()?;
+        if *found != sum(json)? {
+            return None;
+        }
+        serde_json::from_slice(json).ok()
     }
 }
 
@@ -125,8 +139,11 @@ impl Index {
 
     /// The row's bytes.
     pub(super) fn encode(&self) -> Option<Vec<u8>> {
-        let mut row = vec![VERSION];
-        row.extend(serde_json::to_vec(self).ok()?);
+        let json = serde_json::to_vec(self).ok()?;
+        let mut row = Vec::with_capacity(1 + SUM + json.len());
+        row.push(VERSION);
+        row.extend(sum(&json)?);
+        row.extend(json);
         Some(row)
     }
 }
@@ -198,4 +215,8 @@ impl Entry {
     fn bound(&self) -> [&[u8]; 2] {
         [self.session.as_bytes(), self.handle.as_bytes()]
     }
+}
+
+fn sum(json: &[u8]) -> Option<[u8; SUM]> {
+    Sha256::digest(json).first_chunk().copied()
 }

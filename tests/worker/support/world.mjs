@@ -82,8 +82,8 @@ export class World {
     return this.worker.origin;
   }
 
-  browser() {
-    const browser = new Browser({ ca: this.ca });
+  browser(how) {
+    const browser = new Browser({ ca: this.ca, ...how });
     this.browsers.push(browser);
     return browser;
   }
@@ -130,8 +130,8 @@ export class World {
   }
 
   /** A browser with a session. */
-  async loggedIn(how) {
-    const browser = this.browser();
+  async loggedIn({ userAgent, ...how } = {}) {
+    const browser = this.browser({ userAgent });
     await this.login(browser, how);
     return browser;
   }

@@ -138,6 +138,25 @@ fn a_session_whose_object_does_not_answer_stays_listed_and_is_asked_every_minute
 }
 
 #[test]
+fn an_object_that_never_answers_is_asked_no_longer_than_its_session_could_live() {
+    for is_ending in [false, true] {
+        let mut world = World::with(1);
+        if is_ending {
+            let _ = world.end(all());
+            world.all_answer(SessionWord::Silent);
+        }
+        let limit = T0.after(secs(1)).after(ABSOLUTE).after(Transaction::LIFETIME);
+        while world.row.is_some() {
+            assert!(world.now < limit, "{is_ending}");
+            world.rings_next();
+            world.all_answer(SessionWord::Silent);
+        }
+        assert!(world.now >= limit && world.now.since(limit) <= secs(60), "{is_ending}");
+        assert!(world.alarm.is_none());
+    }
+}
+
+#[test]
 fn an_alarm_that_rings_early_asks_nobody_and_is_set_anew() {
     let mut world = World::with(1);
     let due = world.alarm;

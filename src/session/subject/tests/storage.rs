@@ -219,3 +219,52 @@ fn a_login_begins_an_index_that_can_not_be_read_anew_and_says_so() {
     world.all_answer(SessionWord::Gone);
     assert_eq!(world.ended(caller).0, [session(3)]);
 }
+
+/// What a login and an end make of a row, whatever is in it.
+fn is_damaged(row: Vec<u8>) -> bool {
+    let mut world = damaged(row.clone());
+    world.alarm = Some(world.now.after(secs(3 * 86_400)));
+    world.now = world.now.after(secs(3 * 86_400));
+    world.ring();
+    world.all_answer(SessionWord::Gone);
+
+    let mut world = damaged(row.clone());
+    let end = world.end(all());
+    world.all_answer(SessionWord::Gone);
+    let is_broken = matches!(world.replies[&end][..], [SubjectReply::Broken]);
+    assert_eq!(is_broken, !world.events.is_empty());
+    assert!(!is_broken || world.rows == 0);
+
+    let mut world = damaged(row);
+    world.registers(9);
+    assert!(world.listed().contains(&session(9)));
+    is_broken
+}
+
+#[test]
+fn every_cut_of_the_row_is_known_for_one_and_stops_no_login() {
+    let row = World::with(2).row.unwrap();
+    for length in 0..row.len() {
+        assert!(is_damaged(row[..length].to_vec()), "cut to {length}");
+    }
+    assert!(!is_damaged(row));
+}
+
+// But in the version: what says that it is a newer release's is believed.
+#[test]
+fn every_flipped_bit_of_the_row_is_known_for_one_and_stops_no_login() {
+    let row = World::with(1).row.unwrap();
+    for position in 1..row.len() {
+        for bit in 0..8 {
+            let mut changed = row.clone();
+            changed[position] ^= 1 << bit;
+            let is_known = if bit == position % 8 {
+                is_damaged(changed)
+            } else {
+                matches!(Row::decode(&changed), Row::Damaged)
+            };
+            assert!(is_known, "bit {bit} of byte {position}");
+        }
+    }
+    assert!(is_damaged(vec![0; 64]));
+}
