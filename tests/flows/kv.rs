@@ -328,6 +328,39 @@ fn a_failed_revocation_is_logged_and_nothing_is_kept_for_it() {
     assert_eq!(world.provider.calls(Endpoint::Revocation), 1);
 }
 
+// The second in which KV takes no other write of the key would be a second of the person's.
+#[test]
+fn a_one_time_logout_url_leads_on_at_once() {
+    let world = kv_world(&json!({}));
+    let browser = world.browser();
+    browser.logs_in();
+    world.passes(2 * SECOND);
+    let url = browser.fetch("POST", "/auth/logout").json()["logout_url"].clone();
+    world.objects.kv.time_stands.set(true);
+    let shown = world.run(async {
+        let shown = browser.sending("GET", url.as_str().unwrap(), NAVIGATION, None).await;
+        world.objects.kv.time_stands.set(false);
+        shown
+    });
+    assert_eq!(shown.status, 303);
+    assert_eq!(browser.navigate(url.as_str().unwrap()).code(), "logout_link_used");
+}
+
+#[test]
+fn a_session_in_use_while_the_provider_is_down_does_not_run_into_its_idle_limit() {
+    let world = kv_world(&json!({}));
+    let browser = world.browser();
+    browser.logs_in();
+    world.provider.fails(Endpoint::Refresh, Failure::Unreachable);
+    for _ in 0..9 {
+        world.passes(10 * MINUTE);
+        assert_eq!(browser.refusal(), "provider_unavailable");
+    }
+    world.provider.works_again();
+    world.passes(MINUTE);
+    assert!(browser.token().is_some());
+}
+
 // A slow provider is no reason to let a person wait: the session is gone already.
 #[test]
 fn a_logout_does_not_wait_for_the_revocation() {
