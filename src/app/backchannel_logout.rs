@@ -53,18 +53,20 @@ pub(super) async fn handle<P: Ports>(
     };
     let delivery = base64url::encode(ctx.ports.bytes::<16>());
     let (mut all_ended, mut all_left) = (0, 0);
-    let mut once = Some(seen(ctx, &token, &delivery));
-    for (whose, which) in orders(ctx, &token) {
-        let reason = EndReason::BackChannel;
-        // Remembered where the token leads to first: it always leads there.
-        let order = EndSessions { which, reason, bars: true, token: once.take() };
+    for Order { whose, which, is_last } in orders(ctx, &token) {
+        let order = EndSessions {
+            which,
+            reason: EndReason::BackChannel,
+            bars: true,
+            token: is_last.then(|| seen(ctx, &token, &delivery)),
+        };
         match end_sessions(ctx, &whose.name(&ctx.config.session.keys), order).await {
             Ended::Sessions { ended, left } => {
                 all_ended += ended;
                 all_left += left;
             }
             Ended::Replayed => return refused(ctx, "jti_replayed"),
-            // The provider may send it again: nothing of it counts as used yet.
+            // The provider may send it again: it counts as used with the last order alone.
             Ended::Unavailable => return answer::problem(ctx, ProblemCode::SessionUnavailable),
         }
     }
@@ -118,21 +120,34 @@ async fn verify<P: Ports>(
     .await
 }
 
+/// Which index is told what.
+struct Order {
+    whose: Whose,
+    which: Which,
+    is_last: bool,
+}
+
 /// Which indexes are told what (§2.7). A token with both claims means the one session at the
 /// provider. Sessions here that came without a `sid` may be that one's: they end as well.
-fn orders<P: Ports>(ctx: &Context<'_, P>, token: &VerifiedLogoutToken) -> Vec<(Whose, Which)> {
+fn orders<P: Ports>(ctx: &Context<'_, P>, token: &VerifiedLogoutToken) -> Vec<Order> {
     let issuer = &ctx.config.provider.issuer;
     let issued = token.issued_at();
     match token.who() {
         LogoutSubject::Subject { sub } => {
-            vec![(Whose::subject(issuer, sub), Which::Before { issued })]
+            let whose = Whose::subject(issuer, sub);
+            vec![Order { whose, which: Which::Before { issued }, is_last: true }]
         }
         LogoutSubject::Session { sid, sub } => {
             let person = sub.as_deref().map(|sub| Whose::subject(issuer, sub));
             let of = person.as_ref().map(|person| person.name(&ctx.config.session.keys));
-            let session = (Whose::provider_session(issuer, sid), Which::All { of });
-            let without_sid = person.map(|person| (person, Which::BeforeWithoutSid { issued }));
-            std::iter::once(session).chain(without_sid).collect()
+            let without_sid = person.map(|whose| Order {
+                whose,
+                which: Which::BeforeWithoutSid { issued },
+                is_last: false,
+            });
+            let whose = Whose::provider_session(issuer, sid);
+            let session = Order { whose, which: Which::All { of }, is_last: true };
+            without_sid.into_iter().chain([session]).collect()
         }
     }
 }

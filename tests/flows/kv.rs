@@ -85,6 +85,28 @@ fn a_refresh_is_one_write() {
     assert_eq!(world.provider.calls(Endpoint::Refresh), 1);
 }
 
+// A login has just written the record when the page's first call needs a token of its own.
+#[test]
+fn what_kv_does_not_take_within_a_second_is_written_a_second_later_and_holds_nobody_up() {
+    let route = |path: &str, resource: &str| {
+        let upstream = json!({ "url": format!("https://{resource}.example.com") });
+        json!({ "path": path, "upstream": upstream, "resource": format!("urn:{resource}") })
+    };
+    let world = kv_world(&json!({ "routes": [route("/api/*", "api"), route("/b/*", "b")] }));
+    let browser = world.browser();
+    browser.logs_in();
+    world.objects.kv.time_stands.set(true);
+    let called = world.run(async {
+        let called = browser.calling("/b/x").await;
+        world.objects.kv.time_stands.set(false);
+        called
+    });
+    assert!(matches!(called, Called::Forwarded(Some(_))), "{called:?}");
+    assert!(matches!(browser.call("/b/x"), Called::Forwarded(Some(_))));
+    assert_eq!(world.provider.calls(Endpoint::Refresh), 1, "the token was kept");
+    assert_eq!(world.audited("store_write_lost"), 0);
+}
+
 // Every write of every flow is held to KV's shortest time to live: `support::Inner::drop`.
 #[test]
 fn limits_of_a_few_seconds_fail_no_write_and_end_the_session_in_time() {

@@ -7,9 +7,12 @@ use serde_json::{Value, json};
 use tokenkeep::{
     app::{
         kv::end_before,
-        ports::{Clock as _, StoreError},
+        ports::{Clock as _, StoreError, SubjectStore as _},
     },
-    session::{EndReason, LiveOutline, Outline},
+    session::{
+        EndReason, LiveOutline, Outline,
+        subject::{EndSessions, SubjectCommand, SubjectReply, Which, Whose},
+    },
     time::Timestamp,
 };
 
@@ -61,6 +64,64 @@ fn a_marker_ends_a_persons_sessions_when_they_are_used_next_and_tells_the_provid
         assert!(browser.token().is_some());
         world.passes(61 * SECOND);
         assert!(browser.token().is_some());
+    }
+}
+
+// OpenID Connect Back-Channel Logout 1.0 §2.7: a logout token with a `sid` and a `sub`.
+#[test]
+fn a_logout_token_with_a_sid_reaches_sessions_without_one_and_spares_those_with_another() {
+    for (sid, is_meant) in [(None, true), (Some("another"), false)] {
+        let world = kv_world(&delayed());
+        *world.provider.edit_id_token.borrow_mut() = Some(Box::new(move |claims| {
+            claims.remove("sid");
+            claims.extend(sid.map(|sid| ("sid".to_owned(), json!(sid))));
+        }));
+        let browser = world.browser();
+        browser.logs_in();
+        let keys = world.config().session.keys.clone();
+        let person = Whose::subject(ISSUER, "alice").name(&keys);
+        let session = Whose::provider_session(ISSUER, "the session there").name(&keys);
+        let issued = world.now();
+        for (index, which, bars) in [
+            (session, Which::All { of: Some(person.clone()) }, true),
+            (person, Which::BeforeWithoutSid { issued }, false),
+        ] {
+            let order = EndSessions { which, reason: EndReason::BackChannel, bars, token: None };
+            let command = SubjectCommand::End(Box::new(order));
+            let reply = world.run(world.ask_subject(&index, command));
+            assert!(matches!(reply, Ok(SubjectReply::Ended { .. })), "{reply:?}");
+        }
+        assert_eq!(browser.token().is_none(), is_meant, "{sid:?}");
+    }
+}
+
+// A `sid` is no secret, and whoever writes can use a day's writes up.
+#[test]
+fn who_is_neither_the_provider_nor_an_administrator_has_nothing_stored() {
+    for (settings, bars) in [(delayed(), false), (json!({}), true)] {
+        let world = kv_world(&settings);
+        let keys = world.config().session.keys.clone();
+        let index = Whose::provider_session(ISSUER, "guessed").name(&keys);
+        let (which, reason) = (Which::All { of: None }, EndReason::FrontChannel);
+        let order = EndSessions { which, reason, bars, token: None };
+        let reply = world.run(world.ask_subject(&index, SubjectCommand::End(Box::new(order))));
+        assert!(matches!(reply, Ok(SubjectReply::Unsupported)), "{reply:?}");
+        assert!(world.objects.kv.stored().is_empty());
+    }
+}
+
+#[test]
+fn there_is_no_list_of_devices_and_no_logout_token_is_taken_that_would_do_nothing() {
+    for (settings, backchannel) in [(json!({}), 404), (delayed(), 400)] {
+        let world = kv_world(&settings);
+        let browser = world.browser();
+        browser.logs_in();
+        assert_eq!(browser.fetch("GET", "/auth/sessions").status, 404);
+        assert_eq!(browser.fetch("POST", "/auth/sessions/end").status, 404);
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let body = Some("logout_token=x");
+        let shown = browser.send("POST", "/auth/backchannel-logout", &headers, body);
+        assert_eq!(shown.status, backchannel, "{settings}");
     }
 }
 

@@ -146,3 +146,8 @@ fn a_revocation_that_is_given_up_is_said_once() {
     gives_up("the provider was replaced", &world);
     assert!(world.provider.revoked.borrow().is_empty());
 }
+
+over_kv!(
+    every_access_token_that_a_session_has_is_taken_back_after_its_refresh_token,
+    a_logout_takes_two_rows,
+);

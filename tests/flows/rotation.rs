@@ -204,6 +204,8 @@ fn metadata_and_keys_are_kept_for_an_hour() {
 over_kv!(
     a_live_session_outlives_the_rotation_of_session_keys,
     a_ring_without_the_old_keys_logs_everybody_out,
+    another_key_under_the_same_kid_opens_nothing_of_before,
+    a_logout_url_works_for_as_long_as_its_key_is_in_the_ring,
     a_login_under_way_outlives_a_deployment,
     the_providers_new_key_is_found_at_once,
     the_providers_new_key_is_found_by_all_who_log_in_at_once,

@@ -263,3 +263,13 @@ fn the_session_that_the_cookie_names_by_now_is_replaced_as_well_as_the_one_of_be
     assert!(!first.is_logged_in() && !elsewhere.is_logged_in());
     assert_eq!(world.audited("session_ended"), 2);
 }
+
+over_kv!(
+    a_step_up_gives_the_same_person_a_new_session_and_ends_the_earlier_one,
+    somebody_else_in_the_same_browser_inherits_nothing,
+    the_earlier_session_outlives_a_login_that_fails_whatever_it_failed_by,
+    a_person_who_says_no_keeps_the_session_they_had,
+    a_store_that_fails_between_the_new_session_and_the_earlier_ones_end_leaves_both,
+    a_store_that_fails_before_the_new_session_costs_nothing_and_the_login_can_go_on,
+    the_session_that_the_cookie_names_by_now_is_replaced_as_well_as_the_one_of_before,
+);

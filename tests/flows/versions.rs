@@ -236,3 +236,5 @@ fn a_deployment_in_a_refresh_ahead_of_expiry_is_not_noticed_while_the_token_is_g
         assert!(browser.is_logged_in(), "{moment:?}");
     }
 }
+
+over_kv!();

@@ -137,6 +137,7 @@ impl<'a, P: ObjectPorts, K: KeyValue, A: FnOnce(Reply)> Run<'a, P, K, A> {
         if let Some(write) = held {
             let _told_already = rows.write(write).await?;
         }
+        rows.write_again().await?;
         Ok(Pass::Done)
     }
 

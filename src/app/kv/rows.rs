@@ -44,6 +44,8 @@ pub(super) struct Rows<'a, P, K> {
     login: String,
     tombstone: String,
     there: There,
+    /// What KV didn't take at once.
+    again: Option<(Vec<u8>, LiveOutline)>,
     /// When the command came, if it is a login.
     login_since: Option<Timestamp>,
 }
@@ -97,6 +99,7 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
             login: format!("l:{name}"),
             tombstone: format!("t:{name}"),
             there: There::Nothing,
+            again: None,
             login_since: None,
         }
     }
@@ -206,8 +209,8 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         }
     }
 
-    /// The tombstone is looked for before and after. What couldn't be written of a session that was
-    /// there before (a touch, a refresh) is done again at a later call, and costs nobody this one.
+    /// The tombstone is looked for before and after. What KV doesn't take of a session that was there
+    /// before (a touch, a refresh) holds nobody up: see [`Self::write_again`].
     async fn put_session(&mut self, row: &[u8], live: LiveOutline) -> Result<Standing, StoreError> {
         if self.has_tombstone().await? {
             return Ok(Standing::IsOver(LoginFailure::AlreadyUsed));
@@ -223,17 +226,30 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
             put_firmly(self.store, &self.record, row, seconds).await
         };
         match written {
-            Err(StoreError) if is_old => self.lost(),
+            Err(StoreError) if is_old => self.again = Some((row.to_vec(), live.clone())),
             written => written?,
         }
         self.there = There::Live(live);
         if !self.has_tombstone().await? {
             return Ok(Standing::Stands);
         }
+        self.again = None;
         if written.is_ok() && self.delete_record().await.is_err() {
             self.lost();
         }
         Ok(Standing::IsOver(LoginFailure::AlreadyUsed))
+    }
+
+    /// Writes, when the command has its answer, what KV didn't take at once. What it doesn't take
+    /// now either is done again at a later call.
+    pub(super) async fn write_again(&mut self) -> Result<(), StoreError> {
+        let Some((row, live)) = self.again.take() else { return Ok(()) };
+        self.store.wait(NEXT_WRITE).await;
+        let _told_already = self.put_session(&row, live).await?;
+        if self.again.is_some() {
+            self.lost();
+        }
+        Ok(())
     }
 
     async fn has_tombstone(&self) -> Result<bool, StoreError> {

@@ -42,19 +42,13 @@ async fn end<K: KeyValue>(
         return Ok(SubjectReply::Unsupported);
     }
     let name = match order.which {
+        Which::BeforeWithoutSid { .. } => without_sid(index.as_str()),
         Which::All { .. } | Which::Before { .. } | Which::Begun { .. } if order.bars => {
             index.as_str().to_owned()
         }
-        Which::BeforeWithoutSid { .. } => without_sid(index.as_str()),
-        // Whoever isn't known to be the provider or an administrator has nothing stored; and there
+        // Whoever isn't known to be the provider or an administrator has nothing stored, and there
         // is no list of devices.
-        Which::All { .. }
-        | Which::Before { .. }
-        | Which::Begun { .. }
-        | Which::Handle { .. }
-        | Which::Others { .. } => {
-            return Ok(SubjectReply::Unsupported);
-        }
+        _ => return Ok(SubjectReply::Unsupported),
     };
     end_before(store, config, &name, now, order.reason).await?;
     Ok(SubjectReply::Ended { sessions: Vec::new(), left: 0 })

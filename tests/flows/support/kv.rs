@@ -74,6 +74,8 @@ pub(crate) struct Kv {
     pub(crate) held: Cell<Option<Place>>,
     /// One of them does.
     pub(crate) waits: Cell<bool>,
+    /// Whoever waits for time to pass waits in vain.
+    pub(crate) time_stands: Cell<bool>,
     /// No write is taken.
     pub(crate) is_full: Cell<bool>,
     /// Keys that were asked for.
@@ -103,6 +105,7 @@ impl Kv {
             lag: Cell::new(Duration::from_secs(60)),
             held: Cell::default(),
             waits: Cell::default(),
+            time_stands: Cell::default(),
             is_full: Cell::default(),
             reads: RefCell::default(),
             puts: Cell::default(),
@@ -202,6 +205,13 @@ impl KeyValue for World {
     }
 
     async fn wait(&self, time: Duration) {
+        for turn in 0.. {
+            if !self.objects.kv.time_stands.get() {
+                break;
+            }
+            assert!(turn < 10_000, "somebody needs what waits here");
+            pause().await;
+        }
         self.passes(time);
         pause().await;
     }
