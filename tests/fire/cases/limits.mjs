@@ -33,8 +33,10 @@ export const limits = {
       const due = new Map();
       await fleet.restart({
         meanwhile: () => {
-          for (const person of [...silent, ...busy]) {
-            person.file = fleet.objects.find(person.object);
+          const people = [...silent, ...busy];
+          const files = fleet.objects.of(people);
+          for (const [i, person] of people.entries()) {
+            person.file = files[i];
             const { created, deadlines } = fleet.objects.open(person.file);
             assert.equal(deadlines.absolute - created, absolute * 1000);
             const lives = deadlines.idle - created;

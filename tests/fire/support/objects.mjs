@@ -17,9 +17,10 @@ export class Objects {
     this.storage = storage;
   }
 
-  /** The object's database that has this session's row; undefined once it has none. */
-  find(object) {
-    return this.files().find((file) => this.row(file)?.includes(`"session":"${object}"`));
+  /** The databases of these people's sessions, in their order. */
+  of(people) {
+    const found = new Map(this.files().map((file) => [this.open(file)?.session, file]));
+    return people.map(({ object }) => found.get(object));
   }
 
   /** The databases of all session objects that were ever asked. */
@@ -27,29 +28,29 @@ export class Objects {
     return this.#all().filter((file) => /SessionObject/.test(file) && file.endsWith(".sqlite") && path.basename(file) !== "metadata.sqlite");
   }
 
-  /** The record: the bytes of the one row. */
+  /** The record: the bytes of the one row, if there is one. */
   row(file) {
-    const stored = this.#read(file, "SELECT value FROM _cf_KV WHERE key = 'session'")[0];
-    return stored === undefined ? undefined : Buffer.from(v8.deserialize(stored.value));
+    if (this.#rows(file) === 0) return undefined;
+    const [{ value }] = this.#read(file, "SELECT value FROM _cf_KV WHERE key = 'session'");
+    return Buffer.from(v8.deserialize(value));
   }
 
   /** The record's open part: what is known without the cookie. */
   open(file) {
     const row = this.row(file);
-    return JSON.parse(row.subarray(HEAD, HEAD + row.readUInt32BE(1)).toString());
+    return row && JSON.parse(row.subarray(HEAD, HEAD + row.readUInt32BE(1)).toString());
   }
 
   /** Writes a record in the place of the one there. */
   replace(file, record) {
     const database = new DatabaseSync(file);
-    database.prepare("UPDATE _cf_KV SET value = ? WHERE key = 'session'").run(v8.serialize(new Uint8Array(record)));
+    database.prepare("UPDATE _cf_KV SET value = ? WHERE key = 'session'").run(stored(record));
     database.close();
   }
 
-  /** How many rows the object has, and whether an alarm is set in it. */
+  /** How many rows the object has, and when its alarm rings. */
   content(file) {
-    const rows = this.#tables(file).includes("_cf_KV") ? Number(this.#read(file, "SELECT count(*) AS n FROM _cf_KV")[0].n) : 0;
-    return { rows, alarm: this.alarm(file) };
+    return { rows: this.#rows(file), alarm: this.alarm(file) };
   }
 
   /** When the object's alarm is to ring, in milliseconds, by the class's list. */
@@ -85,8 +86,11 @@ export class Objects {
     return this.#all().reduce((sum, file) => sum + readFileSync(file).length, 0);
   }
 
-  #tables(file) {
-    return this.#read(file, "SELECT name FROM sqlite_master WHERE type = 'table'").map(({ name }) => name);
+  // Where all was deleted the runtime has dropped the table too.
+  #rows(file) {
+    const tables = this.#read(file, "SELECT name FROM sqlite_master WHERE type = 'table'");
+    if (!tables.some(({ name }) => name === "_cf_KV")) return 0;
+    return Number(this.#read(file, "SELECT count(*) AS n FROM _cf_KV")[0].n);
   }
 
   #read(file, query) {
@@ -105,4 +109,12 @@ export class Objects {
       .filter((entry) => entry.isFile())
       .map((entry) => path.join(entry.parentPath, entry.name));
   }
+}
+
+// As the runtime writes it: Node's own `serialize` marks byte arrays in a way of its own.
+function stored(record) {
+  const serializer = new v8.Serializer();
+  serializer.writeHeader();
+  serializer.writeValue(new Uint8Array(record));
+  return serializer.releaseBuffer();
 }
