@@ -55,7 +55,7 @@ export const kills = {
       }
       const ended = fleet.heard().filter(({ event }) => event === "session_ended");
       assert.deepEqual(ended.map(({ reason }) => reason), Array(tally.lost.refresh_answer_lost ?? 0).fill("refresh_answer_lost"));
-      await fleet.restart({ meanwhile: () => fleet.objects.files().forEach((file) => assert.equal(fleet.objects.integrity(file), "ok")) });
+      await fleet.restart(() => fleet.objects.files().forEach((file) => assert.equal(fleet.objects.integrity(file), "ok")));
       return tally.result({ rounds, requests: fleet.books.read().length, figures });
     } finally {
       await fleet.stop();
@@ -81,7 +81,7 @@ async function goesOn(fleet, tally, person, { answers, sent }, figures) {
     return;
   }
   assert.equal(answer.status, 401, `${answer.code}`);
-  assert.equal(await fleet.ending(person), "refresh_answer_lost");
+  assert.equal((await fleet.ending(person)).reason, "refresh_answer_lost");
   tally.lose("refresh_answer_lost");
   assert.ok(answers.every(({ status }) => status === "rejected"), "nobody had been given what was not written");
   assert.equal(sent?.record.status, 200, "the provider had rotated");
@@ -105,7 +105,7 @@ async function arrives(fleet, tally, { person, url }, answer, figures) {
     figures.logins_lost += 1;
     return;
   }
-  fleet.note(person, code);
+  fleet.note(person, url);
   const first = await fleet.call(person);
   tally.answer(first);
   assert.equal(first.status, 200, `${first.code}`);

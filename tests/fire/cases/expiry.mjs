@@ -79,7 +79,7 @@ export const reuse = {
       assert.deepEqual(await refreshAtProvider(fleet, person.refreshToken), { status: 400, error: "invalid_grant" });
       await fleet.wait({ seconds: TTL + 1 });
       assert.equal((await fleet.call(person)).status, 401);
-      assert.equal(await fleet.ending(person), "invalid_grant");
+      assert.equal((await fleet.ending(person)).reason, "invalid_grant");
       tally.lose("invalid_grant");
       assert.equal((await fleet.call(other)).status, 200, "another grant goes on");
       return tally.result({ rounds: 1, requests: fleet.books.read().length });

@@ -90,7 +90,7 @@ async function round(fleet, tally, person, front, calls) {
 
 /** A lost session: its refresh token was rotated there and the answer cut, and the log says so. */
 async function accounted(fleet, tally, person, deck) {
-  const reason = await fleet.ending(person);
+  const { reason } = await fleet.ending(person);
   assert.equal(reason, "refresh_answer_lost");
   tally.lose(reason);
   const own = fleet.books.read().filter((entry) => entry.person === person);

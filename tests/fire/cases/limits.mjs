@@ -3,7 +3,6 @@
 
 import assert from "node:assert/strict";
 
-import { until } from "../../worker/support/wait.mjs";
 import { startFleet } from "../support/fleet.mjs";
 import { Tally } from "../support/tally.mjs";
 
@@ -31,28 +30,26 @@ export const limits = {
       assert.deepEqual(tally.statuses, { 200: sessions });
 
       const due = new Map();
-      await fleet.restart({
-        meanwhile: () => {
-          const people = [...silent, ...busy];
-          const files = fleet.objects.of(people);
-          for (const [i, person] of people.entries()) {
-            person.file = files[i];
-            const { created, deadlines } = fleet.objects.open(person.file);
-            assert.equal(deadlines.absolute - created, absolute * 1000);
-            const lives = deadlines.idle - created;
-            if (silent.includes(person)) assert.equal(lives, idle * 1000, "to the millisecond");
-            else assert.ok(lives >= absolute * 1000);
-            // It may ring early and sets itself anew; it never rings late.
-            assert.ok(fleet.objects.content(person.file).alarm <= Math.min(deadlines.idle, deadlines.absolute));
-            due.set(person.hash, Math.min(deadlines.idle, deadlines.absolute));
-          }
-        },
+      await fleet.restart(() => {
+        const people = [...silent, ...busy];
+        const files = fleet.objects.of(people);
+        for (const [i, person] of people.entries()) {
+          person.file = files[i];
+          const { created, deadlines } = fleet.objects.open(person.file);
+          assert.equal(deadlines.absolute - created, absolute * 1000);
+          const lives = deadlines.idle - created;
+          if (silent.includes(person)) assert.equal(lives, idle * 1000, "to the millisecond");
+          else assert.ok(lives >= absolute * 1000);
+          // It may ring early and sets itself anew; it never rings late.
+          assert.ok(fleet.objects.content(person.file).alarm <= Math.min(deadlines.idle, deadlines.absolute));
+          due.set(person.hash, Math.min(deadlines.idle, deadlines.absolute));
+        }
       });
       for (const [people, reason] of [[silent, "idle"], [busy, "absolute"]]) {
         for (const person of people) {
-          const event = await until(() => fleet.worker.audit.find(({ event, session }) => event === "session_ended" && session === person.hash), "the alarm", 60_000);
-          assert.equal(event.reason, reason);
-          assert.ok(event.time >= due.get(person.hash), "not a moment before");
+          const end = await fleet.ending(person);
+          assert.equal(end.reason, reason);
+          assert.ok(end.time >= due.get(person.hash), "not a moment before");
           figures.ended[reason] = (figures.ended[reason] ?? 0) + 1;
           const answer = await fleet.call(person);
           tally.answer(answer);
@@ -67,10 +64,8 @@ export const limits = {
       }
       await fleet.clock({ seconds: TOMBSTONE });
       for (const person of [...silent, ...busy]) await fleet.ring(person);
-      await fleet.restart({
-        meanwhile: () => {
-          for (const { file } of [...silent, ...busy]) assert.deepEqual(fleet.objects.content(file), { rows: 0, alarm: undefined });
-        },
+      await fleet.restart(() => {
+        for (const { file } of [...silent, ...busy]) assert.deepEqual(fleet.objects.content(file), { rows: 0, alarm: undefined });
       });
       return tally.result({ rounds: 2 * sessions, figures });
     } finally {

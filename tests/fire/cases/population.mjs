@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { startFleet } from "../support/fleet.mjs";
+import { CALL, startFleet } from "../support/fleet.mjs";
 import { median, Tally } from "../support/tally.mjs";
 
 const MB = 2 ** 20;
@@ -25,7 +25,7 @@ const COLD = {
 
 export const manySessions = {
   row: "population",
-  name: "a call costs no more beside many sessions than beside a hundred",
+  name: "calls by chance over many live sessions are all answered, each at the cost of one among few",
   async run({ few, many, rounds, calls, bar }, chance) {
     const tally = new Tally();
     const figures = { few, many, bar };
@@ -118,7 +118,7 @@ async function loggedIn(fleet, sessions) {
       const person = fleet.person();
       person.browser.cookies = known.map((cookie) => ({ ...cookie }));
       people.push(await fleet.login(person));
-      // Nobody looks back at what the browsers have sent.
+      // It has its session; the provider's cookies go.
       person.browser.cookies = [];
     }
   };
@@ -148,7 +148,7 @@ async function cost(fleet, people, calls, chance, tally) {
 // Over connections that are kept: a connection a call would cost more than the call.
 function status(fleet, { cookie }, agent) {
   const { hostname: host, port } = new URL(fleet.fronts[0]);
-  const headers = { Host: new URL(fleet.world.origin).host, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", Cookie: cookie };
+  const headers = { Host: new URL(fleet.world.origin).host, ...CALL, Cookie: cookie };
   return new Promise((resolve, reject) => {
     const request = http.get({ host, port, path: "/api/whoami", headers, agent }, (response) => {
       response.resume();

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 
-import { startFleet } from "../support/fleet.mjs";
+import { CALL, startFleet } from "../support/fleet.mjs";
 import { Tally } from "../support/tally.mjs";
 
 /** So many requests at a time. */
@@ -17,7 +17,7 @@ export const begunLogins = {
     try {
       const tally = new Tally();
       await fleet.login();
-      const headers = { "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document" };
+      const headers = { ...CALL, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document" };
       // The metadata is at hand from here on.
       const authorization = new URL(`${fleet.world.provider.issuer}/authorize`);
       await fleet.isolates({ reset: true });
@@ -98,8 +98,7 @@ const FORGERIES = Object.entries({
 });
 
 function ask(fleet, target, { cookie, front = 0 } = {}) {
-  const headers = { "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty" };
-  return fleet.through(front, { ...target, headers: cookie === undefined ? headers : { ...headers, Cookie: cookie } });
+  return fleet.through(front, { ...target, headers: cookie === undefined ? CALL : { ...CALL, Cookie: cookie } });
 }
 
 /** All of an answer but what is never the same twice. */

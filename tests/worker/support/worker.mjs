@@ -88,7 +88,13 @@ export function freshSecrets(more = {}) {
 export async function startWorker(options) {
   const port = options.port ?? (await freePort());
   const worker = new (options.kind ?? Worker)(options, port);
-  await worker.start();
+  try {
+    await worker.start();
+  } catch (error) {
+    // What is half started would keep the test's process alive.
+    await worker.stop().catch(() => {});
+    throw error;
+  }
   return worker;
 }
 
