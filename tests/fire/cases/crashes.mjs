@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { until } from "../../worker/support/wait.mjs";
 import { startFleet } from "../support/fleet.mjs";
 import { Tally } from "../support/tally.mjs";
 import { LONG_LIVED, TTL } from "./expiry.mjs";
@@ -18,12 +19,13 @@ export const kills = {
     const fleet = await startFleet({ ...LONG_LIVED, fronts });
     try {
       const tally = new Tally();
-      const figures = { sessions, refresh_not_sent: 0, refresh_written: 0, logins_killed: 0, logins_lost: 0 };
+      const figures = { sessions, refresh_not_sent: 0, refresh_written: 0, logins_killed: 0, logins_lost: 0, of_these_code_not_sent: 0 };
       // One provider session a person: a grant that the provider takes back is nobody else's.
       const people = [];
       for (let i = 0; i < sessions; i += 1) people.push(await fleet.login());
 
-      for (let round = 0; round < rounds; round += 1) {
+      // Some kills wait for the worst moment: the provider has acted, and its answer is on its way.
+      for (const [round, moment] of chance.deck(rounds, [[1 / 5, "acted"]], "any").entries()) {
         const newcomers = [];
         for (let i = 0; i < logins; i += 1) {
           const person = fleet.person();
@@ -37,7 +39,8 @@ export const kills = {
 
         const calling = people.map((person) => Promise.allSettled(Array.from({ length: calls }, (_, i) => fleet.call(person, round + i))));
         const arriving = newcomers.map(({ person, url }) => fleet.world.callback(person.browser, url).catch(() => undefined));
-        await sleep(chance.between(0, delay + 100));
+        if (moment === "any") await sleep(chance.between(0, delay + 100));
+        else await until(() => fleet.books.read().slice(before).some(({ record }) => record.status === 200), "the provider to act");
         await fleet.kill();
         tally.fault("kill");
         const answers = await Promise.all(calling);
@@ -103,6 +106,7 @@ async function arrives(fleet, tally, { person, url }, answer, figures) {
   if (answer.status !== 303) {
     assert.equal(answer.code, "code_refused");
     figures.logins_lost += 1;
+    figures.of_these_code_not_sent += exchanges.length === 0 ? 1 : 0;
     return;
   }
   fleet.note(person, url);

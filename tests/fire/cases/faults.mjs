@@ -9,8 +9,8 @@ import { LONG_LIVED, TTL } from "./expiry.mjs";
 
 /** Of so many token requests each, by kind. */
 const SHARES = [
-  [1 / 20, { kind: "500", status: 500, body: "" }],
-  [1 / 50, { kind: "429", status: 429, body: "" }],
+  [1 / 20, { kind: "answered 500", status: 500, body: "" }],
+  [1 / 50, { kind: "answered 429", status: 429, body: "" }],
   [1 / 50, { kind: "cut before it acted", drop: true }],
   [1 / 50, { kind: "cut after it acted", lose: true }],
 ];

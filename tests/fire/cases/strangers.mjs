@@ -28,9 +28,9 @@ export const begunLogins = {
         assert.equal(answer.status, 302, `${answer.code}`);
         assert.ok(answer.header("location").startsWith(authorization.href));
       });
-      assert.equal(fleet.objects.fingerprint(), before.files, "every file of the storage is as it was");
       const { objects, fronts } = await fleet.isolates();
       assert.deepEqual([objects.made, ...fronts.map(({ asked }) => asked)], [0, ...fronts.map(() => ({}))], "no object was asked");
+      assert.equal(fleet.objects.fingerprint(), before.files, "every file of the storage is as it was");
       assert.equal(fleet.provider.log.length, before.provider, "nor the provider");
       return tally.result({ rounds, figures: { storage_bytes: fleet.objects.bytes(), memory_grew_mb: grown(before.memory, fleet.worker.memory()) } });
     } finally {

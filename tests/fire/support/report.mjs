@@ -29,7 +29,14 @@ export function table({ date, cores, memory_gb, system, node, workerd, seed, siz
 }
 
 function line({ row, rounds, calls, requests, faults, lost, figures }) {
-  return `| ${[row, number(rounds), number(calls), number(requests), list(faults), list(lost) || "0", list(figures)].join(" | ")} |`;
+  return `| ${[row, number(rounds), number(calls), number(requests), kinds(faults), list(lost) || "0", list(figures)].join(" | ")} |`;
+}
+
+/** Many kinds that are as many each are told in one number. */
+function kinds(faults) {
+  const counts = new Set(Object.values(faults));
+  const all = Object.keys(faults).length;
+  return all > 5 && counts.size === 1 ? `${number([...counts][0])} each of ${all} kinds` : list(faults) || "–";
 }
 
 /** `{ a: 1, b: { c: 2 } }` is "a 1, b (c 2)". */
