@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base64url,
-    session::{CallerId, EndReason, Transaction, seal::NONCE},
+    session::{CallerId, EndReason, KeyRing, Transaction, seal::NONCE},
 };
 
 /// How many sessions a subject may have; the oldest ends, a new login is never refused.
@@ -54,9 +54,7 @@ impl SubjectMachine {
         if index.bars.iter().any(|bar| bar.refuses(&entry, now)) {
             return SubjectReply::LoggedOut;
         }
-        for other in &mut index.entries {
-            other.renew(whose, &self.keys, turn.bytes::<NONCE>());
-        }
+        index.renew(whose, &self.keys, turn);
         index.entries.push(entry);
         let living = index.entries.iter().filter(|entry| entry.ending.is_none()).count();
         for _ in MAX_SESSIONS..living {
@@ -85,9 +83,7 @@ impl SubjectMachine {
         if whose.name(&self.keys) != index.name {
             return Some(SubjectReply::Unsupported);
         }
-        for entry in &mut index.entries {
-            self.unwritten |= entry.renew(&whose, &self.keys, turn.bytes::<NONCE>());
-        }
+        self.unwritten |= index.renew(&whose, &self.keys, turn);
         let living = index.entries.iter().filter(|entry| entry.ending.is_none());
         let waiting: BTreeSet<_> = living.map(|entry| entry.session.clone()).collect();
         if waiting.is_empty() {
@@ -148,5 +144,17 @@ impl SubjectMachine {
         questions.into_iter().for_each(|question| self.ask(question));
         self.ends.push(EndWaiter { caller, waiting, sessions: Vec::new(), left: 0 });
         None
+    }
+}
+
+impl Index {
+    /// Seals under the ring's first key what can be opened and isn't yet; says whether there was
+    /// any.
+    fn renew(&mut self, whose: &Whose, keys: &KeyRing, turn: &mut Turn<'_>) -> bool {
+        let mut is_changed = false;
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_old(keys)) {
+            is_changed |= entry.renew(whose, keys, turn.bytes::<NONCE>());
+        }
+        is_changed
     }
 }

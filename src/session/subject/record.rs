@@ -203,11 +203,13 @@ impl Entry {
         serde_json::from_slice(plain.expose()).ok()
     }
 
-    /// Seals it anew if it isn't under the ring's first key; says whether it was.
+    /// Whether it is sealed under another key than the ring's first.
+    pub(super) fn is_old(&self, keys: &KeyRing) -> bool {
+        self.kid != keys.first_kid()
+    }
+
+    /// Seals it anew, if it can be opened; says whether it was.
     pub(super) fn renew(&mut self, whose: &Whose, keys: &KeyRing, nonce: [u8; NONCE]) -> bool {
-        if self.kid == keys.first_kid() {
-            return false;
-        }
         let Some(description) = self.open(whose, keys) else { return false };
         self.seal(&description, whose, keys, nonce).is_some()
     }
