@@ -61,6 +61,12 @@ pub enum Event {
         /// Keyed hash of the session.
         session: String,
     },
+    /// What is stored of a session was written by a newer release: it is left alone, and calls get
+    /// 503 until that release is back. Once in an object's life.
+    NewerRecord {
+        /// Keyed hash of the session.
+        session: String,
+    },
     /// Whose session it is: a keyed hash, and `sub` itself only where the operator asks for it.
     SubjectKnown {
         /// Keyed hash of the session.
@@ -90,12 +96,18 @@ pub enum Event {
         /// Why.
         reason: RefreshFailure,
     },
-    /// A refresh token could not be revoked at the provider.
+    /// A refresh token could not be revoked at the provider, or the ticket for it was given up.
     RevocationFailed {
         /// Keyed hash of the session.
         session: String,
         /// Whether the alarm tries again.
         will_retry: bool,
+    },
+    /// KV didn't take a write (one a second for each key; the day's writes are used up). What it
+    /// was for is done again at a later call, or left out.
+    StoreWriteLost {
+        /// Keyed hash of the session.
+        session: String,
     },
     /// A person logged out here.
     LogoutRequested {
@@ -222,6 +234,8 @@ pub enum ProviderStep {
     UserInfo,
     /// To revoke a refresh token.
     Revocation,
+    /// To revoke an access token, which a provider need not do.
+    AccessTokenRevocation,
     /// An authorization response came with an error, or not as one.
     Authorization,
 }
@@ -265,16 +279,19 @@ impl Event {
             | Self::RefreshFailed { reason: RefreshFailure::ProviderRefusesClient, .. } => {
                 Level::Error
             }
+            Self::ProviderTrouble { step: ProviderStep::AccessTokenRevocation, .. } => Level::Info,
             Self::AdminRefused
             | Self::EarlierSessionLeft { .. }
             | Self::ErrorShown { .. }
             | Self::IdentityRefused { .. }
             | Self::LoginFailed { .. }
             | Self::LogoutTokenRefused { .. }
+            | Self::NewerRecord { .. }
             | Self::OriginUnknown { .. }
             | Self::ProviderTrouble { .. }
             | Self::RefreshFailed { .. }
-            | Self::RevocationFailed { .. } => Level::Warn,
+            | Self::RevocationFailed { .. }
+            | Self::StoreWriteLost { .. } => Level::Warn,
             Self::DevicesEnded { .. }
             | Self::FrontChannelLogout { .. }
             | Self::LoginStarted { .. }

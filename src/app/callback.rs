@@ -190,7 +190,9 @@ async fn end_earlier<P: Ports>(
         let key = session_id.key();
         let reason = EndReason::Replaced;
         let command = Command::End { session_id, reason, keep_id_token: false };
-        if ctx.ports.ask(&key, command).await.is_err() {
+        // No answer, an object of another release, a broken one: it lives on.
+        let reply = ctx.ports.ask(&key, command).await;
+        if !matches!(reply, Ok(Reply::Ended(_) | Reply::NoSession)) {
             ctx.ports.record(Event::EarlierSessionLeft { session: ctx.session_hash(&key) });
         }
     }

@@ -33,8 +33,8 @@ use crate::{
 const WINDOW: u64 = 60;
 /// Failed tries of one client in a window; what comes after isn't looked at.
 const MAX_FAILED: u32 = 10;
-/// Clients that are counted. Those beyond aren't: whoever has many addresses would lock out
-/// everybody who isn't among them.
+/// Clients that are counted. Those beyond aren't: a share in a common count would let whoever has
+/// many addresses lock the administrator out, and 32 random bytes are guessed at no rate.
 const MAX_CLIENTS: usize = 256;
 /// Requests of administrators in a window.
 const MAX_SERVED: u32 = 60;

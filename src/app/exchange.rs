@@ -12,6 +12,7 @@ use crate::{
     jose::{IdTokenError, IdTokenExpectations, JwkSet, Nonce, UntrustedIdToken, VerifiedIdToken},
     oauth::{
         TokenError, TokenResponse, UserInfoError,
+        revocation::TokenTypeHint,
         token::{self, exchange_request},
         userinfo,
     },
@@ -23,8 +24,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// Exchanges the code once, verifies the ID token, asks UserInfo where that is configured, and has
-/// the session listed.
+/// Exchanges the code once, verifies the ID token, and asks UserInfo where that is configured.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ pub async fn login<P: ObjectPorts>(
     let (identity, issued_at) = verify(ctx, login, id_token, &response.access_token).await?;
     let identity = with_userinfo(ctx, login, &response, identity).await?;
     if let Err(failure) = register(ctx, login, &identity, issued_at).await {
-        give_back(ctx, login, &response).await;
+        disown(ctx, login, &response).await;
         return Err(failure);
     }
     ctx.ports.record(Event::SubjectKnown {
@@ -240,16 +240,17 @@ async fn register<P: ObjectPorts>(
     Ok(())
 }
 
-/// Logged out means at the provider too, also in a race with a login: what it brought is nobody's.
-async fn give_back<P: ObjectPorts>(
+/// Takes back what a login brought that came to nothing although the provider granted it. Once: who
+/// logged the person out there has most likely ended the grant as well.
+async fn disown<P: ObjectPorts>(
     ctx: &ObjectContext<'_, P>,
     login: &Login,
     response: &TokenResponse,
 ) {
-    let endpoint = login.metadata.revocation_endpoint.as_deref();
-    if let (Some(endpoint), Some(token)) = (endpoint, &response.refresh_token) {
-        // Once: what became of it is in the log.
-        let _outcome = revoke::revoke(ctx, endpoint, token).await;
+    let endpoint = &login.metadata.revocation_endpoint;
+    if let (Some(endpoint), Some(refresh_token)) = (endpoint, &response.refresh_token) {
+        let hint = TokenTypeHint::RefreshToken;
+        let _once = revoke::revoke(ctx, endpoint, refresh_token, hint).await;
     }
 }
 

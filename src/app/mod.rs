@@ -1,7 +1,8 @@
 //! Use cases over ports: one async function a file.
 //!
 //! The Worker half: [`handle_endpoint`] and [`call`]. The object half: [`exchange`], [`refresh`]
-//! and [`revoke`], the work that a session's machine asks for.
+//! and [`revoke`], the work that a session's machine asks for ([`work`]). Sessions in [`kv`] have
+//! no object: their machine runs in the Worker half.
 
 mod answer;
 mod backchannel_logout;
@@ -15,6 +16,7 @@ mod frontchannel_logout;
 pub mod grants;
 mod health;
 pub mod keys;
+pub mod kv;
 mod logged_out;
 mod login;
 mod login_query;
@@ -25,6 +27,7 @@ pub mod refresh;
 pub mod revoke;
 mod session;
 mod sessions;
+pub mod work;
 
 pub use context::{Context, ObjectContext, ObjectPorts, Ports};
 

@@ -1,5 +1,6 @@
 //! Every rule has a case that goes red without it. Here: the whole and the environment.
 
+mod kv;
 mod routes;
 mod sections;
 
@@ -102,6 +103,7 @@ fn a_right_configuration_is_read_whole_with_its_defaults() {
     assert!(!provider.userinfo && provider.id_token_hint);
     assert_eq!(provider.rotates_refresh_tokens, None);
 
+    assert_eq!(config.session.store, Store::Durable);
     assert_eq!(config.session.idle, Duration::from_secs(60 * 60));
     assert_eq!(config.session.absolute, Duration::from_secs(24 * 60 * 60));
     assert_eq!(config.session.cache, Duration::from_secs(5));
@@ -321,7 +323,7 @@ fn routes_come_from_one_place() {
 #[test]
 fn secrets_bindings_and_flags_are_demanded() {
     type Spoil = fn(&mut Environment);
-    let cases: [(Spoil, &[&str]); 13] = [
+    let cases: [(Spoil, &[&str]); 14] = [
         (|e| e.client_secret = None, &["CLIENT_SECRET"]),
         (|e| e.client_secret = Some(Secret::from("")), &["CLIENT_SECRET"]),
         (|e| e.client_secret = Some(Secret::from("s3cr3t\n")), &["CLIENT_SECRET"]),
@@ -329,6 +331,14 @@ fn secrets_bindings_and_flags_are_demanded() {
         (|e| e.session_keys = None, &["SESSION_KEYS"]),
         (|e| e.session_keys = Some(Secret::from("")), &["SESSION_KEYS"]),
         (|e| e.session_keys = Some(Secret::from("a:short")), &["SESSION_KEYS"]),
+        // One kid for two keys.
+        (
+            |e| {
+                let another = SESSION_KEYS.replacen("AQID", "AQIE", 1);
+                e.session_keys = Some(Secret::new(format!("{SESSION_KEYS},{another}")));
+            },
+            &["SESSION_KEYS"],
+        ),
         (|e| e.name_key = None, &["NAME_KEY"]),
         (|e| e.name_key = Some(Secret::from("short")), &["NAME_KEY"]),
         (

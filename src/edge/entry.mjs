@@ -17,7 +17,8 @@ let poisoned = false;
 // The generation that each half is configured in; the halves share no state.
 let workerConfigured = -1;
 let objectsConfigured = -1;
-// Where objects live, as either half knows it.
+// Where sessions are kept ("durable" or "kv"), and where objects live, as either half knows it.
+let store = "";
 let workerJurisdiction = "";
 let objectsJurisdiction = "";
 
@@ -60,7 +61,7 @@ function environmentText(env) {
 function enterWorkerHalf(env) {
   enter();
   if (workerConfigured === generation) return;
-  workerJurisdiction = core.configure_worker(environmentText(env));
+  [store, workerJurisdiction] = core.configure_worker(environmentText(env)).split("\n");
   workerConfigured = generation;
 }
 
@@ -98,6 +99,25 @@ async function ask(binding, jurisdiction, name, text) {
 }
 
 const asker = (binding, jurisdiction) => (name, text) => ask(binding, jurisdiction, name, text);
+
+// How the Worker half reaches sessions and subjects.
+function askers(env, ctx) {
+  if (store !== "kv") return [env.SESSIONS, env.SUBJECTS].map((binding) => asker(binding, workerJurisdiction));
+  return ["ask_kv", "ask_kv_subject"].map((entry) => (_name, text) => askKv(env, ctx, entry, text).catch(() => askKv(env, ctx, entry, text)));
+}
+
+// A session in KV has no object: the core runs its machine here. What the command leads to after its
+// reply (a refresh ahead of time, a revocation) goes on, and so does the command when the client leaves.
+// One that the core trapped under is asked once more, as an object is.
+async function askKv(env, ctx, entry, text) {
+  // The endpoint that asks is wasm, and may be on the stack.
+  await undefined;
+  enterWorkerHalf(env);
+  return new Promise((resolve, reject) => {
+    const done = settled(core[entry](env.SESSIONS_KV, text, resolve), 60_000);
+    ctx.waitUntil(done.then(() => reject(new Error("the core gave no reply")), reject));
+  });
+}
 
 function answer(text) {
   const { status, headers, body } = JSON.parse(text);
@@ -171,7 +191,7 @@ async function follow(plan, head, request, env, ctx) {
       case "K": {
         let reply = "";
         try {
-          reply = await ask(env.SESSIONS, workerJurisdiction, lines[1], lines[2]);
+          reply = await askers(env, ctx)[0](lines[1], lines[2]);
         } catch {
           // An empty reply is the core's word for a store that didn't answer.
         }
@@ -190,8 +210,7 @@ async function follow(plan, head, request, env, ctx) {
         const limit = Number(lines[1]);
         const form = limit > 0 ? await boundedText(request, limit) : undefined;
         enterWorkerHalf(env);
-        const [sessions, subjects] = [env.SESSIONS, env.SUBJECTS].map((binding) => asker(binding, workerJurisdiction));
-        return answer(await settled(core.endpoint(head, form, sessions, subjects), 60_000));
+        return answer(await settled(core.endpoint(head, form, ...askers(env, ctx)), 60_000));
       }
       case "S":
         if (env.ASSETS) return env.ASSETS.fetch(request);

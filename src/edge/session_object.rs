@@ -18,23 +18,23 @@ use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use super::{
     callers::{Callers, reply_text},
     environment,
-    platform::{OnPlatform, Platform},
+    platform::Platform,
     row::Row,
     store::Objects,
+    work_ports::WorkPorts,
 };
 use crate::{
     app::{
         ObjectContext,
         context::session_hash,
-        exchange,
         keys::KeyCache,
-        ports::{AuditLog as _, Clock as _, Entropy as _, StoreError, SubjectStore},
-        refresh, revoke,
+        ports::{AuditLog as _, Clock as _, Entropy as _, SubjectStore as _},
+        work,
     },
     config,
     session::{
         Effect, Envelope, IndexNames, Input, Machine, ObjectConfig, Reply, SessionKey, Work,
-        subject::{IndexName, SubjectCommand, SubjectReply},
+        subject::SubjectCommand,
     },
 };
 
@@ -114,8 +114,7 @@ impl SessionObject {
     /// hand, which is the rule, or with a promise of it where the provider is asked first.
     pub fn command(&self, text: &str) -> Result<JsValue, JsValue> {
         let object = Rc::clone(&self.object);
-        // A command of a later release is not guessed at.
-        let Ok(envelope) = serde_json::from_str::<Envelope>(text) else {
+        let Some(envelope) = Envelope::parse(text) else {
             return Ok(reply_text(&Reply::Unsupported).into());
         };
         let Some(objects) = configured_objects() else {
@@ -210,41 +209,16 @@ impl Object {
                 });
             let ctx = ObjectContext {
                 config: &objects.config,
-                ports: &ObjectHalf { subjects: &object.subjects },
+                ports: &WorkPorts::Objects(&object.subjects),
                 keys: &objects.keys,
                 session,
                 log_subject: objects.log_subject,
             };
-            let input = match work {
-                Work::Login(login) => {
-                    Input::LoginDone(Box::new(exchange::login(&ctx, &login).await))
-                }
-                Work::Refresh(work) => Input::RefreshDone(refresh::refresh(&ctx, &work).await),
-                Work::Revoke { endpoint, token } => {
-                    Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token).await)
-                }
-            };
+            let input = work::done(&ctx, work).await;
             if object.life.get() == life {
                 // What failed is stored nowhere; whoever waited is told by a dropped sender.
                 let _failed = object.feed(&objects, input);
             }
         });
-    }
-}
-
-/// The ports of an object's work.
-struct ObjectHalf<'a> {
-    subjects: &'a Objects,
-}
-
-impl OnPlatform for ObjectHalf<'_> {}
-
-impl SubjectStore for ObjectHalf<'_> {
-    async fn ask_subject(
-        &self,
-        index: &IndexName,
-        command: SubjectCommand,
-    ) -> Result<SubjectReply, StoreError> {
-        self.subjects.ask_subject(index, command).await
     }
 }

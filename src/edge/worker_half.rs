@@ -16,9 +16,9 @@ use js_sys::Function;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::{
-    environment,
+    environment, kv_store,
     platform::{OnPlatform, Platform, timestamp},
-    store::{Objects, command_text, parse_reply},
+    store::{Objects, command_text, read},
 };
 use crate::{
     app::{
@@ -31,7 +31,7 @@ use crate::{
         ports::{AuditLog as _, Clock as _, SessionStore, StoreError, SubjectStore},
     },
     audit::Event,
-    config::{self, Config},
+    config::{self, Config, Jurisdiction},
     http::{
         decide::{Forward, Replay},
         head::RequestHead,
@@ -60,8 +60,8 @@ thread_local! {
     static KEYS: Rc<RefCell<KeyCache>> = Rc::new(RefCell::new(KeyCache::new()));
 }
 
-/// Configures this isolate's Worker half and logs every fault. Returns the jurisdiction that
-/// objects are asked in, or nothing.
+/// Configures this isolate's Worker half and logs every fault. Returns where sessions are kept, in
+/// two lines: `durable` or `kv`, and the jurisdiction that objects are asked in, or nothing.
 #[wasm_bindgen]
 pub fn configure_worker(environment: &str) -> String {
     let config = match config::parse(&environment::read(environment)) {
@@ -73,9 +73,12 @@ pub fn configure_worker(environment: &str) -> String {
             None
         }
     };
+    kv_store::configure(config.as_deref());
+    let in_kv = config.as_ref().is_some_and(|config| config.session.store.is_kv());
     let jurisdiction = config.as_ref().and_then(|config| config.jurisdiction);
     CONFIG.with(|half| *half.borrow_mut() = config);
-    jurisdiction.map_or_else(String::new, |jurisdiction| jurisdiction.as_str().to_owned())
+    let store = if in_kv { "kv" } else { "durable" };
+    format!("{store}\n{}", jurisdiction.map_or("", Jurisdiction::as_str))
 }
 
 /// Says again what is wrong with the configuration, at most once a minute: whoever looks at the log
@@ -110,8 +113,8 @@ pub fn plan(head: &str, now: f64) -> String {
 /// Goes on after the session's object was asked. An empty `reply` is a store that didn't answer.
 #[wasm_bindgen]
 pub fn plan_with_reply(head: &str, question: &str, reply: &str) -> String {
-    let Ok(question) = serde_json::from_str::<Question>(question) else { return internal() };
-    let reply = parse_reply(reply).ok();
+    let Ok(question) = read::<Question>(question) else { return internal() };
+    let reply = read(reply).ok();
     with_head(head, |config, head, calls| {
         step_text(head, &calls.replied(config, head, &question, reply.as_ref()))
     })
@@ -121,7 +124,7 @@ pub fn plan_with_reply(head: &str, question: &str, reply: &str) -> String {
 /// line, then the headers.
 #[wasm_bindgen]
 pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
-    let Ok(journey) = serde_json::from_str::<Journey>(journey) else { return internal() };
+    let Ok(journey) = read::<Journey>(journey) else { return internal() };
     let Some((status, headers)) = response_head(response) else { return internal() };
     match journey.plain(status, &headers) {
         Some(Ok(edit)) => edit_text(&edit),
@@ -138,7 +141,7 @@ pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
 /// Goes on with the API's own 401, where no other token could be had.
 #[wasm_bindgen]
 pub fn relay_held(journey: &str, response: &str) -> String {
-    let Ok(journey) = serde_json::from_str::<Journey>(journey) else { return internal() };
+    let Ok(journey) = read::<Journey>(journey) else { return internal() };
     let Some((status, headers)) = response_head(response) else { return internal() };
     match journey.held(status, &headers) {
         Ok(edit) => edit_text(&edit),

@@ -121,8 +121,8 @@ problems! {
         "The request's body is larger than this endpoint reads."
         "The client: send what the endpoint asks for and nothing else.";
     ContentTypeUnsupported = 415 "content_type_unsupported" Browser "The content type is not supported"
-        "This endpoint reads application/x-www-form-urlencoded only."
-        "The client: send a form.";
+        "The body is not of the type that this endpoint reads."
+        "The client: send the type that the table of endpoints names: a form, or JSON.";
     EarlyData = 425 "early_data" Browser "Too early"
         "The request came as TLS early data, which can be replayed, so it was not acted on."
         "Nobody: the browser sends it again by itself when the handshake is done.";

@@ -100,6 +100,9 @@ impl EndpointName {
         match self {
             Self::FrontchannelLogout => config.provider.frontchannel_logout,
             Self::EndSubject => config.admin_secret.is_some(),
+            Self::BackchannelLogout => config.session.store.ends_without_cookie(),
+            // KV has no list of a person's sessions.
+            Self::Sessions | Self::SessionsEnd => !config.session.store.is_kv(),
             _ => true,
         }
     }

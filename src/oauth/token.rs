@@ -119,7 +119,8 @@ pub enum TokenError {
     /// 408, 425, 429, 503, `temporarily_unavailable`, `slow_down`: try again later.
     #[error("the provider is overloaded")]
     Overloaded,
-    /// Everything else: 5xx, redirects, HTML, a success without what a success must have.
+    /// Everything else: 5xx, redirects, HTML, a success without what a success must have; a 404, 405
+    /// or 421 that no token endpoint wrote.
     #[error("the provider gave no usable answer")]
     Unusable,
 }
@@ -149,8 +150,17 @@ fn refusal(response: &HttpResponse) -> TokenError {
         }
         (401 | 403, _) | (_, "invalid_client" | "unauthorized_client") => TokenError::ClientRefused,
         (_, "server_error") => TokenError::Unusable,
+        // A router that restarts, or doesn't know the host yet, has no word on the grant.
+        (404 | 405 | 421, error) if !is_error_code(error) => TokenError::Unusable,
         _ => TokenError::Refused,
     }
+}
+
+/// Whether it is written as the codes of RFC 6749 §5.2 and its registry are. What a router answers
+/// by itself has the reason phrase there (`"error": "Not Found"`), or nothing.
+fn is_error_code(error: &str) -> bool {
+    !error.is_empty()
+        && error.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// RFC 6749 §5.1. `None` is an answer that no client can use.

@@ -21,7 +21,7 @@ use crate::{
 pub const PROTOCOL: u32 = 1;
 
 /// A command with the number of the protocol that it is written in.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Envelope {
     /// [`PROTOCOL`] of the sender.
     pub protocol: u32,
@@ -29,6 +29,15 @@ pub struct Envelope {
     pub session_key: SessionKey,
     /// What is asked.
     pub command: Command,
+}
+
+impl Envelope {
+    /// Reads a command's text, members that a later release has added left aside. `None` is a
+    /// command that this release doesn't know, or knows otherwise: it is not guessed at but
+    /// answered [`Reply::Unsupported`].
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_slice(text.as_bytes()).ok()
+    }
 }
 
 /// Which access token of a session is meant.
@@ -41,7 +50,7 @@ pub struct TokenKey {
 }
 
 /// What a session's object can be asked.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Exchange the code, verify the ID token, keep the session. Whoever brings the same
@@ -96,7 +105,7 @@ pub enum Command {
 pub struct LogoutTicketKey(#[serde(with = "in_the_clear")] pub Secret<String>);
 
 /// All that the object needs for a login: it asks nobody else but the provider.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Login {
     /// The login under way, as it was sealed in the browser's cookie; holds the new SessionId.
     pub transaction: Transaction,
@@ -271,4 +280,12 @@ pub struct ObjectConfig {
     pub provider: ProviderConfig,
     /// The limits.
     pub session: SessionConfig,
+}
+
+impl ObjectConfig {
+    /// Whether a session keeps its refresh token. Not in KV where the provider rotates: two of its
+    /// places could spend one token, and the provider would take that for a theft.
+    pub(super) fn keeps_refresh_tokens(&self) -> bool {
+        !self.session.store.is_kv() || self.provider.rotates_refresh_tokens == Some(false)
+    }
 }

@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{
     KeyRing, SessionId, SessionKey, TokenKey,
@@ -239,10 +239,10 @@ pub(super) struct Tombstone {
     /// How long it is kept, tickets aside.
     pub(super) until: Timestamp,
     /// Why the session ended, if there was one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub(super) reason: Option<EndReason>,
     /// The login that came to nothing, and how.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub(super) login: Option<FailedLogin>,
     /// Refresh tokens that wait for their revocation.
     #[serde(default)]
@@ -270,6 +270,15 @@ impl Tombstone {
     }
 }
 
+/// What this release knows; a later one's word is none, and no reason to throw the tombstone away
+/// with the tickets beside it.
+fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(T::deserialize(value).ok())
+}
+
 /// A login that came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FailedLogin {
@@ -287,12 +296,19 @@ enum OpenRef<'a> {
     Ended(&'a Tombstone),
 }
 
+/// Which of them it is. Read on its own: serde would buffer the whole to look at the tag first, and
+/// every type in it would be compiled a second time for that.
 #[derive(Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-enum OpenOwned {
-    Live(OpenPart),
-    Exchanging(Marker),
-    Ended(Tombstone),
+struct OpenState {
+    state: State,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Live,
+    Exchanging,
+    Ended,
 }
 
 impl Row {
@@ -300,8 +316,9 @@ impl Row {
     pub(super) fn decode(bytes: &[u8]) -> Self {
         match bytes.split_first() {
             Some((&VERSION, rest)) => Self::decode_v1(rest).unwrap_or(Self::Damaged),
-            Some((&0, _)) | None => Self::Damaged,
-            Some(_) => Self::Newer,
+            // Control characters, so that somebody's text is never taken for a release to come.
+            Some((2..=0x1f, _)) => Self::Newer,
+            Some(_) | None => Self::Damaged,
         }
     }
 
@@ -309,14 +326,15 @@ impl Row {
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
         let (open_bytes, sealed) = rest.split_at_checked(length)?;
-        Some(match serde_json::from_slice(open_bytes).ok()? {
-            OpenOwned::Live(open) => Self::Live(Box::new(ClosedRecord {
-                open,
+        let OpenState { state } = serde_json::from_slice(open_bytes).ok()?;
+        Some(match state {
+            State::Live => Self::Live(Box::new(ClosedRecord {
+                open: serde_json::from_slice(open_bytes).ok()?,
                 open_bytes: open_bytes.to_vec(),
                 sealed: sealed.to_vec(),
             })),
-            OpenOwned::Exchanging(marker) => Self::Exchanging(marker),
-            OpenOwned::Ended(tombstone) => Self::Ended(tombstone),
+            State::Exchanging => Self::Exchanging(serde_json::from_slice(open_bytes).ok()?),
+            State::Ended => Self::Ended(serde_json::from_slice(open_bytes).ok()?),
         })
     }
 }

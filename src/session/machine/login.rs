@@ -12,10 +12,9 @@ use super::{
         lifetime::{Deadlines, HeldToken},
         protocol::{Login, LoginFailure, Reply},
         record::{Contents, Endpoints, FailedLogin, IndexNames, Marker, OpenPart, Tombstone},
-        ticket::RevocationContents,
     },
     CallerId, Machine, NewSession, Session, State, Turn, Work,
-    end::Revocation,
+    revocation::Remains,
     to_the_hour,
 };
 use crate::{audit::Event, time::Timestamp};
@@ -62,7 +61,7 @@ impl Machine {
                 Reply::LoginFailed(failed.failure)
             }
             State::Ended(_) | State::Damaged => already_used(),
-            State::Newer => Reply::Unsupported,
+            State::Newer { .. } => Reply::Unsupported,
         };
         turn.reply(caller, reply);
     }
@@ -168,7 +167,8 @@ impl Machine {
         new: NewSession,
         now: Timestamp,
     ) -> Session {
-        let NewSession { response, identity } = new;
+        let NewSession { mut response, identity } = new;
+        response.refresh_token.take_if(|_| !self.config.keeps_refresh_tokens());
         let token = HeldToken::new(
             flight.token,
             response.access_token,
@@ -210,13 +210,16 @@ impl Machine {
         let Some(new) = new else { return };
         let names = IndexNames::of(&new.identity, self.keys());
         turn.unlists.push((flight.session_id.key(), names));
-        let refresh_token = new.response.refresh_token;
-        if let (Some(token), Some(endpoint)) = (refresh_token, flight.endpoints.revocation) {
-            let session = flight.session_id.key();
-            let contents =
-                RevocationContents { issuer: flight.issuer, endpoint, refresh_token: token };
-            self.revocations.push_back(Revocation::once(session, contents, turn.now));
-        }
+        let Some(endpoint) = flight.endpoints.revocation else { return };
+        let remains = Remains {
+            session: flight.session_id.key(),
+            issuer: flight.issuer,
+            endpoint,
+            refresh_token: new.response.refresh_token,
+            access_tokens: vec![new.response.access_token],
+        };
+        // Nobody has logged out of a session that never was: no ticket, one try.
+        let _none = self.revoke(None, remains, turn);
     }
 
     /// Tells everyone who waits for a login that it came to nothing; what it brings is disowned.

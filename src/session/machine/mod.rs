@@ -19,6 +19,7 @@
 mod end;
 mod login;
 mod refresh;
+mod revocation;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -31,9 +32,9 @@ pub use work::{
 };
 
 use self::{
-    end::Revocation,
     login::LoginFlight,
     refresh::{Gate, RefreshFlight},
+    revocation::Revocation,
 };
 use super::{
     KeyRing, SessionId, SessionKey, TokenKey,
@@ -81,10 +82,22 @@ enum State {
     Open(Box<Session>),
     /// A tombstone.
     Ended(Tombstone),
-    /// A newer release's row.
-    Newer,
+    /// A newer release's row: left alone, and said so once.
+    Newer { is_reported: bool },
     /// Nobody's row.
     Damaged,
+}
+
+/// What keeps refreshes back for a while, to be handed to the session's next machine where no
+/// machine outlives its command.
+#[derive(Clone, Debug, Default)]
+pub struct Gates(Vec<Gate>);
+
+impl Gates {
+    /// Whether nothing is kept back.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// An opened session.
@@ -125,7 +138,7 @@ impl Machine {
                 let alarm = tombstone.alarm;
                 (State::Ended(tombstone), alarm)
             }
-            Some(Row::Newer) => (State::Newer, None),
+            Some(Row::Newer) => (State::Newer { is_reported: false }, None),
             Some(Row::Damaged) => (State::Damaged, None),
         };
         Self {
@@ -140,6 +153,17 @@ impl Machine {
             revocations: VecDeque::new(),
             broken: false,
         }
+    }
+
+    /// With what kept refreshes back in the session's machine before.
+    #[must_use]
+    pub fn with_gates(self, gates: Gates) -> Self {
+        Self { gates: gates.0, ..self }
+    }
+
+    /// What keeps refreshes back now.
+    pub fn gates(&self) -> Gates {
+        Gates(self.gates.clone())
     }
 
     /// Takes an input and says what to do, in order. `entropy` fills with random bytes of
@@ -166,7 +190,14 @@ impl Machine {
 
     fn command(&mut self, caller: CallerId, envelope: Envelope, turn: &mut Turn<'_>) {
         let Envelope { protocol, session_key, command } = envelope;
-        if protocol != PROTOCOL || matches!(self.state, State::Newer) {
+        if protocol != PROTOCOL {
+            return turn.reply(caller, Reply::Unsupported);
+        }
+        if let State::Newer { is_reported } = &mut self.state {
+            if !std::mem::replace(is_reported, true) {
+                let session = self.config.session.keys.audit_name(&session_key);
+                turn.events.push(Event::NewerRecord { session });
+            }
             return turn.reply(caller, Reply::Unsupported);
         }
         if self.broken {
@@ -236,7 +267,7 @@ impl Machine {
             State::Empty
             | State::Exchanging(_)
             | State::Ended(_)
-            | State::Newer
+            | State::Newer { .. }
             | State::Damaged => return Reply::NoSession,
         };
         if let Some(reason) = self.deadlines().and_then(|limits| limits.ended(turn.now)) {
@@ -250,10 +281,12 @@ impl Machine {
     /// isn't configured any more is none: its endpoints would be sent the new one's credentials.
     fn open(&mut self, id: &SessionId) -> Option<&mut Session> {
         if let State::Closed(closed) = &self.state {
-            let contents = closed.open(&self.config.session.keys, id)?;
+            let mut contents = closed.open(&self.config.session.keys, id)?;
             if !self.is_own_provider(&contents.identity.issuer) {
                 return None;
             }
+            // One from before the operator said so.
+            contents.refresh_token.take_if(|_| !self.config.keeps_refresh_tokens());
             let open = closed.open.clone();
             self.state = State::Open(Box::new(Session { id: id.clone(), open, contents }));
         }
@@ -266,7 +299,7 @@ impl Machine {
     /// Which object this is, once something is stored.
     const fn session_key(&self) -> Option<&SessionKey> {
         match &self.state {
-            State::Empty | State::Newer | State::Damaged => None,
+            State::Empty | State::Newer { .. } | State::Damaged => None,
             State::Exchanging(marker) => Some(&marker.session),
             State::Closed(closed) => Some(&closed.open.session),
             State::Open(session) => Some(&session.open.session),
@@ -282,7 +315,7 @@ impl Machine {
             State::Empty
             | State::Exchanging(_)
             | State::Ended(_)
-            | State::Newer
+            | State::Newer { .. }
             | State::Damaged => None,
         }
     }
@@ -291,7 +324,7 @@ impl Machine {
     fn due(&self, now: Timestamp) -> Option<Timestamp> {
         match &self.state {
             State::Empty | State::Damaged => None,
-            State::Newer => Some(now.after(NEWER_RECHECK)),
+            State::Newer { .. } => Some(now.after(NEWER_RECHECK)),
             State::Exchanging(marker) if marker.wake > now => Some(marker.wake),
             State::Exchanging(marker) => Some(marker.until),
             State::Closed(_) | State::Open(_) => {
@@ -346,7 +379,7 @@ impl Machine {
                 let Session { id, open, contents } = &mut **session;
                 record::encode_live(keys, id, open, contents, turn.bytes::<NONCE>())?
             }
-            State::Closed(_) | State::Newer | State::Damaged => return None,
+            State::Closed(_) | State::Newer { .. } | State::Damaged => return None,
         };
         Some(Effect::Put(row))
     }

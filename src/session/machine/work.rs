@@ -7,7 +7,7 @@ use super::super::{
 };
 use crate::{
     audit::{Event, RefreshFailure},
-    oauth::token::TokenResponse,
+    oauth::{revocation::TokenTypeHint, token::TokenResponse},
     secret::Secret,
     time::Timestamp,
 };
@@ -70,12 +70,14 @@ pub enum Work {
     Login(Box<Login>),
     /// Refresh and check what comes back.
     Refresh(Box<RefreshWork>),
-    /// Revoke a refresh token (RFC 7009).
+    /// Revoke a token (RFC 7009).
     Revoke {
         /// The revocation endpoint as it was at the login.
         endpoint: String,
-        /// The refresh token.
+        /// The token.
         token: Secret<String>,
+        /// Which kind it is.
+        hint: TokenTypeHint,
     },
 }
 

@@ -73,6 +73,11 @@ impl Browser {
         Self { world: world.clone(), cookies: RefCell::default() }
     }
 
+    /// The same browser, served in another place from now on.
+    pub(crate) fn served_by(&self, world: &World) -> Self {
+        Self { world: world.clone(), cookies: self.cookies.clone() }
+    }
+
     pub(crate) fn navigate(&self, path: &str) -> Shown {
         self.send("GET", path, NAVIGATION, None)
     }

@@ -1,7 +1,8 @@
 //! The world in memory: a provider, session objects that run the real machine with the real
-//! work, a clock that moves only when told, entropy that counts, and browsers.
+//! work (or KV), a clock that moves only when told, entropy that counts, and browsers.
 
 mod browser;
+mod kv;
 mod logouts;
 mod objects;
 mod provider;
@@ -15,8 +16,9 @@ use std::{
 
 pub(crate) use browser::*;
 use futures::{executor::LocalPool, task::LocalSpawnExt as _};
+pub(crate) use kv::{Place, in_kv, over_kv};
 pub(crate) use logouts::*;
-pub(crate) use objects::Objects;
+pub(crate) use objects::{Objects, Said};
 pub(crate) use provider::*;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -45,9 +47,9 @@ use tokenkeep::{
 
 pub(crate) const ORIGIN: &str = "https://app.example.com";
 
-/// Everything; cheap to clone.
+/// Everything, as it is seen in one place; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct World(Rc<Inner>);
+pub(crate) struct World(Rc<Inner>, Place);
 
 pub(crate) struct Inner {
     pub(crate) provider: Provider,
@@ -55,17 +57,26 @@ pub(crate) struct Inner {
     pub(crate) subjects: Subjects,
     pub(crate) config: RefCell<Rc<Config>>,
     settings: RefCell<Settings>,
-    now: Cell<u64>,
+    now: Rc<Cell<u64>>,
     drawn: Cell<u64>,
     metadata: RefCell<MetadataCache>,
     logout_keys: RefCell<KeyCache>,
     pub(crate) keys: RefCell<KeyCache>,
     pub(crate) audit: RefCell<Vec<String>>,
+    /// When the objects restart under the next request to the provider.
+    pub(crate) restarts: Cell<Option<Moment>>,
     /// Everything that left for a browser, with what it is.
     left: RefCell<Vec<(String, String)>>,
     secrets: RefCell<Vec<String>>,
     pool: RefCell<Option<LocalPool>>,
     spawner: futures::executor::LocalSpawner,
+}
+
+/// A moment of a request to the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    BeforeItIsSent,
+    BeforeItsAnswer,
 }
 
 #[derive(Clone)]
@@ -102,29 +113,36 @@ impl World {
             "session": { "idle_minutes": 60, "absolute_hours": 24, "cache_seconds": 5 },
             "routes": [{ "path": "/api/*", "upstream": { "url": "https://api.example.com" } }],
         });
+        if kv::is_asked_for() {
+            merge(&mut tokenkeep, &kv::settings());
+        }
         merge(&mut tokenkeep, &patch);
         let session_keys = session_key("first");
         let settings = Settings { tokenkeep, session_keys, has_admin_secret: true };
         let config = settings.parse();
         let pool = LocalPool::new();
         let spawner = pool.spawner();
-        let world = Self(Rc::new(Inner {
+        let now = Rc::new(Cell::new(1_763_900_000_000));
+        let inner = Rc::new(Inner {
             provider: Provider::new(),
-            objects: Objects::default(),
+            objects: Objects::new(kv::Kv::new(now.clone())),
             subjects: Subjects::default(),
             config: RefCell::new(Rc::new(config)),
             settings: RefCell::new(settings),
-            now: Cell::new(1_763_900_000_000),
+            now,
             drawn: Cell::new(0),
             metadata: RefCell::new(MetadataCache::new()),
             logout_keys: RefCell::new(KeyCache::new()),
             keys: RefCell::new(KeyCache::new()),
             audit: RefCell::default(),
+            restarts: Cell::default(),
             left: RefCell::default(),
             secrets: RefCell::default(),
             pool: RefCell::new(Some(pool)),
             spawner,
-        }));
+        });
+        let world = Self(inner, Place::default());
+        world.provider.rotates.set(!world.is_in_kv());
         world.knows_secret(session_key("first"));
         world.knows_secret(name_key());
         world.knows_secret(admin_secret());
@@ -135,6 +153,19 @@ impl World {
         Browser::new(self)
     }
 
+    /// The same world from another place of the network: another isolate, and what KV knows there.
+    pub(crate) fn elsewhere(&self) -> Self {
+        Self(self.0.clone(), self.1 + 1)
+    }
+
+    pub(crate) const fn place(&self) -> Place {
+        self.1
+    }
+
+    pub(crate) fn is_in_kv(&self) -> bool {
+        self.config().session.store.is_kv()
+    }
+
     pub(crate) fn config(&self) -> Rc<Config> {
         self.config.borrow().clone()
     }
@@ -142,6 +173,11 @@ impl World {
     /// A new deployment with `SESSION_KEYS = session_keys`: isolates and objects start afresh.
     pub(crate) fn deploys(&self, session_keys: &[&str]) {
         let keys: Vec<_> = session_keys.iter().map(|kid| session_key(kid)).collect();
+        self.deploys_keys(&keys);
+    }
+
+    /// The same, with keys as they are written.
+    pub(crate) fn deploys_keys(&self, keys: &[String]) {
         keys.iter().for_each(|key| self.knows_secret(key.clone()));
         self.settings.borrow_mut().session_keys = keys.join(",");
         let config = self.settings.borrow().parse();
@@ -243,6 +279,16 @@ impl World {
 }
 
 impl Inner {
+    /// What comes of a request that a restart was under is nobody's.
+    fn restarts_at(&self, moment: Moment) -> bool {
+        let is_now = self.restarts.get() == Some(moment);
+        if is_now {
+            self.restarts.set(None);
+            self.objects.restart();
+        }
+        is_now
+    }
+
     /// For the test of the search itself.
     pub(crate) fn forgets_what_left(&self) {
         self.left.borrow_mut().clear();
@@ -293,6 +339,7 @@ impl Drop for Inner {
         if !std::thread::panicking() {
             let leaks = self.leaks();
             assert!(leaks.is_empty(), "{leaks:#?}");
+            assert_eq!(self.objects.kv.refused.get(), 0, "KV keeps nothing for so short a time");
         }
     }
 }
@@ -301,8 +348,15 @@ impl HttpClient for World {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         // The network takes its time: whoever else is running runs now.
         pause().await;
+        if self.restarts_at(Moment::BeforeItIsSent) {
+            return Err(TransportError::Unreachable);
+        }
         let response = self.provider.respond(&request, self.now());
+        self.restarts_at(Moment::BeforeItsAnswer);
         pause().await;
+        while self.provider.dawdles.get() {
+            pause().await;
+        }
         response
     }
 }
@@ -323,6 +377,12 @@ impl SubjectStore for World {
         command: SubjectCommand,
     ) -> Result<SubjectReply, StoreError> {
         pause().await;
+        if self.is_in_kv() {
+            let config = self.config();
+            let now = self.now();
+            return tokenkeep::app::kv::ask_subject(self, &config.session, index, command, now)
+                .await;
+        }
         let reply = self.subjects.ask(self, index, command).await;
         // Long enough for a logout to come in between.
         for _ in 0..6 {
@@ -354,6 +414,16 @@ impl AuditLog for World {
 }
 
 impl Settings {
+    fn ends_without_cookie(&self) -> bool {
+        let session = &self.tokenkeep["session"];
+        session["store"] != "kv" || session["kv_delayed_logout"] == true
+    }
+
+    /// KV without `kv_delayed_logout` has nothing for one.
+    fn has_administrator(&self) -> bool {
+        self.has_admin_secret && self.ends_without_cookie()
+    }
+
     fn parse(&self) -> Config {
         config::parse(&Environment {
             tokenkeep: Some(self.tokenkeep.clone()),
@@ -362,15 +432,15 @@ impl Settings {
             client_secret: Some(Secret::from(CLIENT_SECRET)),
             session_keys: Some(Secret::new(self.session_keys.clone())),
             name_key: Some(Secret::new(name_key())),
-            admin_secret: self.has_admin_secret.then(|| Secret::new(admin_secret())),
-            bindings: ["SESSIONS", "SUBJECTS", "ASSETS"].map(str::to_owned).to_vec(),
+            admin_secret: self.has_administrator().then(|| Secret::new(admin_secret())),
+            bindings: ["SESSIONS", "SUBJECTS", "SESSIONS_KV", "ASSETS"].map(str::to_owned).to_vec(),
             compatibility_flags: vec!["global_fetch_strictly_public".to_owned()],
         })
         .unwrap_or_else(|faults| panic!("{faults}"))
     }
 }
 
-fn session_key(kid: &str) -> String {
+pub(crate) fn session_key(kid: &str) -> String {
     format!("{kid}:{}", base64url::encode(Sha256::digest(format!("session key {kid}"))))
 }
 

@@ -50,6 +50,9 @@ pub(crate) struct Provider {
     /// ID tokens: the one secret that may leave, in one place.
     pub(crate) id_tokens: RefCell<Vec<String>>,
     pub(crate) revoked: RefCell<Vec<String>>,
+    pub(crate) takes_access_tokens_back: Cell<bool>,
+    /// Answers are kept back as long as this stands.
+    pub(crate) dawdles: Cell<bool>,
     pub(crate) rotates: Cell<bool>,
     pub(crate) token_lifetime: Cell<Option<u64>>,
     pub(crate) gives_refresh_tokens: Cell<bool>,
@@ -101,6 +104,8 @@ impl Provider {
             secrets: RefCell::new(vec![CLIENT_SECRET.to_owned()]),
             id_tokens: RefCell::default(),
             revoked: RefCell::default(),
+            takes_access_tokens_back: Cell::new(true),
+            dawdles: Cell::new(false),
             rotates: Cell::new(true),
             token_lifetime: Cell::new(Some(300)),
             gives_refresh_tokens: Cell::new(true),
@@ -194,10 +199,7 @@ impl Provider {
             Endpoint::UserInfo => {
                 (200, json!({"sub": *self.userinfo_sub.borrow(), "plan": "gold"}))
             }
-            Endpoint::Revocation => {
-                self.revoked.borrow_mut().push(form["token"].clone());
-                (200, json!({}))
-            }
+            Endpoint::Revocation => self.revoke(request, &form),
         };
         if matches!(failure, Some(Failure::AnswerLost)) {
             return Err(TransportError::TimedOut);
@@ -306,6 +308,24 @@ impl Provider {
         (200, self.tokens(&grant, family, now, keep, self.id_token_on_refresh.get()))
     }
 
+    fn revoke(&self, request: &HttpRequest, form: &BTreeMap<String, String>) -> (u16, Value) {
+        authenticated(request);
+        let (token, hint) = (&form["token"], &form["token_type_hint"]);
+        let kind = token.split('-').next().unwrap();
+        assert_eq!(*hint, format!("{kind}_token"));
+        if kind == "access" && !self.takes_access_tokens_back.get() {
+            return (400, json!({"error": "unsupported_token_type"}));
+        }
+        self.revoked.borrow_mut().push(token.clone());
+        (200, json!({}))
+    }
+
+    /// What was revoked, by kind and in its order.
+    pub(crate) fn revoked_kinds(&self) -> Vec<String> {
+        let kind = |token: &String| token.split('-').next().unwrap().to_owned();
+        self.revoked.borrow().iter().map(kind).collect()
+    }
+
     /// Ends the person's session at the provider without telling anybody.
     pub(crate) fn forgets_everything(&self) {
         self.refresh_tokens.borrow_mut().clear();
@@ -377,6 +397,11 @@ impl Provider {
         let token = self.sign("logout+jwt", &claims);
         self.secrets.borrow_mut().push(token.clone());
         token
+    }
+
+    /// Refresh tokens that were revoked.
+    pub(crate) fn refresh_tokens_revoked(&self) -> usize {
+        self.revoked.borrow().iter().filter(|token| token.starts_with("refresh-")).count()
     }
 
     /// Refresh tokens that could still be used: neither spent nor revoked.

@@ -4,15 +4,17 @@ mod ends;
 mod logins;
 mod promises;
 mod refreshes;
+mod revocations;
 mod storage;
+mod versions;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
 use crate::{
     base64url,
-    config::{ClientAuth, ProviderConfig, SessionConfig},
-    oauth::{Metadata, pkce::CodeVerifier, token::TokenResponse},
+    config::{ClientAuth, ProviderConfig, SessionConfig, Store},
+    oauth::{Metadata, pkce::CodeVerifier, revocation::TokenTypeHint, token::TokenResponse},
     secret::Secret,
     session::{
         EndReason, GrantedToken, Identity, Login, LoginFailure, Transaction, Unavailable,
@@ -46,6 +48,7 @@ pub(super) fn config() -> ObjectConfig {
             ..crate::oauth::testing::provider()
         },
         session: SessionConfig {
+            store: Store::Durable,
             idle: secs(3600),
             absolute: secs(86_400),
             cache: secs(5),
@@ -319,16 +322,28 @@ impl World {
         }
     }
 
-    /// The refresh token of the one revocation under way.
+    /// The token of the one revocation under way.
     pub(super) fn revoked(&mut self) -> String {
         assert_eq!(self.works.len(), 1, "{:?}", self.works);
         match self.works.pop() {
-            Some(Work::Revoke { token, endpoint }) => {
+            Some(Work::Revoke { token, endpoint, hint }) => {
                 assert_eq!(endpoint, "https://id.example.com/revoke");
+                let is_refresh_token = token.expose().starts_with("refresh-");
+                assert_eq!(hint == TokenTypeHint::RefreshToken, is_refresh_token);
                 token.expose().clone()
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Every revocation, answered so, in their order.
+    pub(super) fn revokes_all(&mut self, outcome: RevocationOutcome) -> Vec<String> {
+        let mut revoked = Vec::new();
+        while !self.works.is_empty() {
+            revoked.push(self.revoked());
+            self.input(Input::RevocationDone(outcome));
+        }
+        revoked
     }
 
     pub(super) fn ended_because(&self) -> Vec<EndReason> {

@@ -88,26 +88,6 @@ fn every_changed_byte_of_the_row_is_no_session_and_never_a_crash() {
 }
 
 #[test]
-fn a_newer_releases_row_is_left_alone() {
-    let mut world = World::logged_in(Some(60), true);
-    let mut row = world.row.clone().unwrap();
-    row[0] = 2;
-    world.row = Some(row.clone());
-    world.restart();
-    world.wait(secs(100_000));
-    assert!(world.ring());
-    assert!(world.alarm.unwrap() > world.now, "looked at again later");
-    for caller in [
-        world.access(key_a(), None),
-        world.end(EndReason::Logout, false),
-        world.ask(Command::Login(Box::new(login("code")))),
-    ] {
-        assert!(matches!(world.reply(caller), Reply::Unsupported));
-    }
-    assert_eq!(world.row, Some(row));
-}
-
-#[test]
 fn everyone_is_out_when_the_ring_loses_its_key() {
     let mut world = World::logged_in(Some(60), true);
     let mut config = config();
