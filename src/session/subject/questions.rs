@@ -143,7 +143,6 @@ impl SubjectMachine {
 
     /// Whatever is due. An alarm that rings early finds nothing and is set anew.
     pub(super) fn alarm(&mut self, turn: &mut Turn<'_>) {
-        self.armed = None;
         let now = turn.now;
         match &mut self.state {
             State::Empty | State::Newer => return,

@@ -419,6 +419,11 @@ impl Settings {
         session["store"] != "kv" || session["kv_delayed_logout"] == true
     }
 
+    /// KV without `kv_delayed_logout` has nothing for one.
+    fn has_administrator(&self) -> bool {
+        self.has_admin_secret && self.ends_without_cookie()
+    }
+
     fn parse(&self) -> Config {
         config::parse(&Environment {
             tokenkeep: Some(self.tokenkeep.clone()),
@@ -427,9 +432,7 @@ impl Settings {
             client_secret: Some(Secret::from(CLIENT_SECRET)),
             session_keys: Some(Secret::new(self.session_keys.clone())),
             name_key: Some(Secret::new(name_key())),
-            // KV without `kv_delayed_logout` has nothing for an administrator.
-            admin_secret: (self.has_admin_secret && self.ends_without_cookie())
-                .then(|| Secret::new(admin_secret())),
+            admin_secret: self.has_administrator().then(|| Secret::new(admin_secret())),
             bindings: ["SESSIONS", "SUBJECTS", "SESSIONS_KV", "ASSETS"].map(str::to_owned).to_vec(),
             compatibility_flags: vec!["global_fetch_strictly_public".to_owned()],
         })

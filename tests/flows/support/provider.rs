@@ -399,6 +399,11 @@ impl Provider {
         token
     }
 
+    /// Refresh tokens that were revoked.
+    pub(crate) fn refresh_tokens_revoked(&self) -> usize {
+        self.revoked.borrow().iter().filter(|token| token.starts_with("refresh-")).count()
+    }
+
     /// Refresh tokens that could still be used: neither spent nor revoked.
     pub(crate) fn refresh_tokens_left(&self) -> usize {
         let revoked = self.revoked.borrow();
