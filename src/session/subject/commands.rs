@@ -51,7 +51,7 @@ impl SubjectMachine {
         if now >= entry.began.after(Transaction::LIFETIME) {
             return SubjectReply::TooLate;
         }
-        if index.bars.iter().any(|bar| bar.refuses(&entry, now)) {
+        if index.bars.iter().any(|bar| bar.refuses(&entry, registration.authenticated_at, now)) {
             return SubjectReply::LoggedOut;
         }
         for other in &mut index.entries {
