@@ -268,3 +268,15 @@ fn every_flipped_bit_of_the_row_is_known_for_one_and_stops_no_login() {
     }
     assert!(is_damaged(vec![0; 64]));
 }
+
+#[test]
+fn a_login_that_comes_too_late_makes_no_damaged_list_an_empty_one() {
+    let mut world = World::with(1);
+    let late = world.registration(1);
+    world.row = Some(vec![1, b'{']);
+    world.restart();
+    world.wait(Transaction::LIFETIME);
+    assert!(matches!(world.register(late), SubjectReply::TooLate));
+    let caller = world.end(all());
+    assert!(matches!(world.reply(caller), SubjectReply::Broken), "what it listed has not ended");
+}
