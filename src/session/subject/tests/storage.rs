@@ -269,6 +269,18 @@ fn every_flipped_bit_of_the_row_is_known_for_one_and_stops_no_login() {
     assert!(is_damaged(vec![0; 64]));
 }
 
+// An alarm that finds nothing due in memory may be the row's last.
+#[test]
+fn a_row_never_stays_without_an_alarm() {
+    let mut world = World::with(1);
+    let _ = world.list();
+    // Taken off while its object is being asked: not written yet.
+    world.unlists(0);
+    world.rings_next();
+    world.restart();
+    assert!(world.row.is_none() || world.alarm.is_some());
+}
+
 #[test]
 fn a_login_that_comes_too_late_makes_no_damaged_list_an_empty_one() {
     let mut world = World::with(1);
