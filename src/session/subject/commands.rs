@@ -38,6 +38,11 @@ impl SubjectMachine {
         let Some(entry) = Entry::new(registration, handle, &self.keys, nonce) else {
             return SubjectReply::Broken;
         };
+        let is_too_late = now >= entry.began.after(Transaction::LIFETIME);
+        if is_too_late && matches!(self.state, State::Damaged) {
+            // Nobody is listed, so nothing begins anew.
+            return SubjectReply::TooLate;
+        }
         let index = match std::mem::replace(&mut self.state, State::Damaged) {
             State::Listed(index) => index,
             State::Empty | State::Newer | State::Damaged => Index::new(name),
@@ -48,10 +53,10 @@ impl SubjectMachine {
             let is_ending = known.ending.is_some();
             return if is_ending { SubjectReply::LoggedOut } else { SubjectReply::Registered };
         }
-        if now >= entry.began.after(Transaction::LIFETIME) {
+        if is_too_late {
             return SubjectReply::TooLate;
         }
-        if index.bars.iter().any(|bar| bar.refuses(&entry, now)) {
+        if index.bars.iter().any(|bar| bar.refuses(&entry, registration.authenticated_at, now)) {
             return SubjectReply::LoggedOut;
         }
         index.renew(whose, &self.keys, turn);

@@ -253,7 +253,8 @@ impl SubjectMachine {
             self.asking.insert(question.clone());
             asks.push(SubjectEffect::Ask(question));
         }
-        if self.asking.is_empty() {
+        // At the alarm too: a row that says more than is left would be without one from then on.
+        if self.asking.is_empty() || is_alarm {
             turn.dirty |= std::mem::take(&mut self.unwritten);
         }
         if turn.dirty && matches!(&self.state, State::Listed(index) if index.is_empty()) {
