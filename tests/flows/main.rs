@@ -15,6 +15,7 @@ mod field;
 mod health;
 mod kv;
 mod kv_markers;
+mod kv_over;
 mod kv_races;
 mod leaks;
 mod limits;

@@ -1,0 +1,74 @@
+//! Sessions in KV: what is over stays over, whatever a place remembers, however long a login took,
+//! and whatever the operator has changed since; and what isn't over goes on.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokenkeep::{
+    app::{kv::end_before, ports::Clock as _},
+    session::{EndReason, Outline},
+};
+
+use crate::{
+    kv::{key_of, kv_world},
+    support::*,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The index name of the person whose session is the only one that is kept.
+fn subject(world: &World) -> String {
+    match Outline::of(&world.objects.kv.stored()[&key_of(world, "s:")]) {
+        Outline::Live(live) => live.subject,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn ends(world: &World, name: &str) {
+    let config = world.config();
+    let reason = EndReason::BackChannel;
+    let ended = end_before(world, &config.session, name, world.now(), reason).await;
+    assert_eq!(ended, Ok(()));
+}
+
+/// Comes back from the provider, and `meanwhile` happens while it thinks about the code.
+fn comes_back(world: &World, browser: &Browser, meanwhile: impl Future<Output = ()>) -> Shown {
+    let authorized = browser.authorizes("/auth/login");
+    let path = callback(&authorized);
+    let codes = world.provider.calls(Endpoint::Code);
+    world.run(async {
+        futures::join!(browser.sending("GET", &path, FROM_PROVIDER, None), async {
+            while world.provider.calls(Endpoint::Code) == codes {
+                world.provider.dawdles.set(false);
+                pause().await;
+            }
+            world.provider.dawdles.set(true);
+            meanwhile.await;
+            world.provider.dawdles.set(false);
+        })
+        .0
+    })
+}
+
+// The person's other session is in use in the same place: that there was no marker a moment ago is
+// remembered there, and the login doesn't find it. It is found a minute later.
+#[test]
+fn a_logout_token_during_a_login_means_it_also_where_it_is_seen_a_minute_late() {
+    let world = kv_world(&json!({ "session": { "kv_delayed_logout": true } }));
+    let first = world.browser();
+    first.logs_in();
+    let name = subject(&world);
+    let late = world.browser();
+    assert!(first.token().is_some());
+    let elsewhere = world.elsewhere();
+    let shown = comes_back(&world, &late, async {
+        ends(&elsewhere, &name).await;
+        world.passes(SECOND);
+    });
+    assert_eq!(shown.status, 303, "a minute behind: {shown:?}");
+    world.passes(61 * SECOND);
+    for browser in [&first, &late] {
+        assert!(browser.token().is_none());
+        assert!(!browser.is_logged_in());
+    }
+}
