@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokenkeep::{
-    app::{kv::end_before, ports::Clock as _},
-    session::{EndReason, Outline},
+    app::{
+        kv::end_before,
+        ports::{Clock as _, KeyValue, SessionStore as _},
+    },
+    session::{Command, EndReason, Outline},
 };
 
 use crate::{
-    kv::{key_of, kv_world},
+    kv::{has, key_of, kv_world, session_of},
     support::*,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// The index name of the person whose session is the only one that is kept.
 fn subject(world: &World) -> String {
@@ -71,4 +75,30 @@ fn a_logout_token_during_a_login_means_it_also_where_it_is_seen_a_minute_late() 
         assert!(browser.token().is_none());
         assert!(!browser.is_logged_in());
     }
+}
+
+// The tombstone is older than the session that it is for.
+#[test]
+fn a_tombstone_from_before_its_session_outlasts_it() {
+    let limits = json!({ "session": { "idle_minutes": 60, "absolute_hours": 1 } });
+    let world = kv_world(&limits);
+    let browser = world.browser();
+    let elsewhere = world.elsewhere();
+    let authorized = browser.authorizes("/auth/login");
+    let session = session_of(&browser, &world);
+    world.run(async {
+        // This place has asked for it before there was one, and remembers.
+        let tombstone = format!("t:{}", session.name());
+        assert_eq!(KeyValue::read(&world, [&tombstone]).await, Ok([None]));
+        let close = Command::Close { reason: EndReason::Remote };
+        assert!(elsewhere.ask(&session, close).await.is_ok());
+    });
+    world.passes(10 * SECOND);
+    assert_eq!(browser.comes_back(&authorized).status, 303, "a minute behind");
+    world.passes(61 * SECOND);
+    assert!(!browser.is_logged_in());
+    world.passes(HOUR - 66 * SECOND);
+    assert!(has(&world, "s:"), "KV has not swept it yet");
+    assert!(!browser.is_logged_in());
+    assert!(browser.token().is_none());
 }

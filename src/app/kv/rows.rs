@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `s:<session>` | the record; after a logout, for the one-time URL, its ticket | to the first of the session's limits; the ticket's two minutes |
 //! | `l:<session>` | the mark of a login under way | as long as the login may take |
-//! | `t:<session>` | the tombstone | to the session's absolute limit |
+//! | `t:<session>` | the tombstone | to the session's absolute limit, or to where one could be that isn't seen |
 //!
 //! Another place may write the record again after its end, knowing of none. So the tombstone goes
 //! first and stays as long as any record could, and a record beside a tombstone is no session.
@@ -25,7 +25,10 @@ use super::{
 use crate::{
     audit::Event,
     config::Store,
-    session::{Command, EndReason, LiveOutline, LoginFailure, Outline, SessionKey, tombstone_row},
+    session::{
+        Command, EndReason, LiveOutline, LoginFailure, Outline, SessionKey, Transaction,
+        tombstone_row,
+    },
     time::Timestamp,
 };
 
@@ -271,8 +274,8 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         let longest = self.ctx.ports.now().after(self.ctx.config.session.absolute);
         let until = match &before {
             There::Live(live) => Some(live.absolute_deadline),
-            // Not to be seen from here, perhaps, and alive elsewhere.
-            There::Nothing => Some(longest),
+            // Not to be seen from here, perhaps, and alive elsewhere, or about to be.
+            There::Nothing => Some(longest.after(Transaction::LIFETIME)),
             There::Ended | There::Unreadable => None,
         };
         if let Some(until) = until {
