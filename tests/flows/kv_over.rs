@@ -102,3 +102,21 @@ fn a_tombstone_from_before_its_session_outlasts_it() {
     assert!(!browser.is_logged_in());
     assert!(browser.token().is_none());
 }
+
+// A marker is kept as long as a session may live, by the configuration of when it was written.
+#[test]
+fn a_session_of_before_a_logout_token_does_not_come_back_when_the_marker_has_run_out() {
+    let week = json!({ "idle_minutes": 7 * 24 * 60, "absolute_hours": 720 });
+    let world = kv_world(&json!({ "session": week }));
+    world.reconfigures(&json!({ "session": { "kv_delayed_logout": true } }));
+    let browser = world.browser();
+    browser.logs_in();
+    let name = subject(&world);
+    world.reconfigures(&json!({ "session": { "idle_minutes": 24 * 60, "absolute_hours": 24 } }));
+    world.passes(HOUR);
+    world.run(ends(&world, &name));
+    world.passes(25 * HOUR);
+    assert!(!has(&world, "out:") && has(&world, "s:"));
+    assert!(!browser.is_logged_in());
+    assert!(browser.token().is_none());
+}

@@ -153,7 +153,9 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         let row = self.find_record_or_tombstone().await?;
         self.note(row.as_deref());
         let There::Live(live) = &self.there else { return Ok(Found { row, over: None }) };
-        if self.ctx.ports.now() >= live.deadline {
+        // As configured now: markers are kept no longer than that.
+        let absolute = live.created.after(self.ctx.config.session.absolute);
+        if self.ctx.ports.now() >= live.deadline.min(absolute) {
             self.there = There::Nothing;
             return Ok(Found { row: None, over: None });
         }
