@@ -18,6 +18,7 @@ use crate::{
 };
 
 const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The index name of the person whose session is the only one that is kept.
@@ -119,4 +120,28 @@ fn a_session_of_before_a_logout_token_does_not_come_back_when_the_marker_has_run
     assert!(!has(&world, "out:") && has(&world, "s:"));
     assert!(!browser.is_logged_in());
     assert!(browser.token().is_none());
+}
+
+// What a place has read may be older than the last call elsewhere, also where the limit passes
+// while the place still reads.
+#[test]
+fn a_limit_that_passes_between_two_reads_ends_no_session_that_is_used_elsewhere() {
+    let world = kv_world(&json!({ "session": { "kv_delayed_logout": true } }));
+    world.provider.token_lifetime.set(Some(86_400));
+    let browser = world.browser();
+    browser.logs_in();
+    let elsewhere = browser.served_by(&world.elsewhere());
+    world.passes(59 * MINUTE + 30 * SECOND);
+    assert!(elsewhere.is_logged_in(), "it reads what says \"until 60 minutes\"");
+    assert!(browser.token().is_some(), "a call here moves the limit");
+    world.passes(30 * SECOND - Duration::from_millis(150));
+    world.objects.kv.takes.set(Duration::from_millis(100));
+    assert!(!elsewhere.is_logged_in(), "what it knows has run out");
+    world.objects.kv.takes.set(Duration::ZERO);
+    assert!(!has(&world, "t:"), "it has ended nothing");
+    assert_eq!(world.provider.revoked.borrow().len(), 0);
+    world.passes(61 * SECOND);
+    for browser in [&browser, &elsewhere] {
+        assert!(browser.token().is_some());
+    }
 }

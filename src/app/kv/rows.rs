@@ -153,13 +153,14 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         let row = self.find_record_or_tombstone().await?;
         self.note(row.as_deref());
         let There::Live(live) = &self.there else { return Ok(Found { row, over: None }) };
+        let over = self.over_by_marker(live, live.created).await?;
         // As configured now: markers are kept no longer than that.
         let absolute = live.created.after(self.ctx.config.session.absolute);
+        // Asked last: a limit that passed while the markers were read is none for the machine.
         if self.ctx.ports.now() >= live.deadline.min(absolute) {
             self.there = There::Nothing;
             return Ok(Found { row: None, over: None });
         }
-        let over = self.over_by_marker(live, live.created).await?;
         Ok(Found { row, over })
     }
 

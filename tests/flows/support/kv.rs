@@ -76,6 +76,8 @@ pub(crate) struct Kv {
     pub(crate) waits: Cell<bool>,
     /// Whoever waits for time to pass waits in vain.
     pub(crate) time_stands: Cell<bool>,
+    /// How long a read takes.
+    pub(crate) takes: Cell<Duration>,
     /// No write is taken.
     pub(crate) is_full: Cell<bool>,
     /// Keys that were asked for.
@@ -106,6 +108,7 @@ impl Kv {
             held: Cell::default(),
             waits: Cell::default(),
             time_stands: Cell::default(),
+            takes: Cell::default(),
             is_full: Cell::default(),
             reads: RefCell::default(),
             puts: Cell::default(),
@@ -176,6 +179,7 @@ impl KeyValue for World {
         keys: [&str; N],
     ) -> Result<[Option<Vec<u8>>; N], StoreError> {
         pause().await;
+        self.passes(self.objects.kv.takes.get());
         let values = keys.map(|key| self.objects.kv.read(self.place(), key));
         pause().await;
         Ok(values)
