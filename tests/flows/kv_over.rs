@@ -145,3 +145,38 @@ fn a_limit_that_passes_between_two_reads_ends_no_session_that_is_used_elsewhere(
         assert!(browser.token().is_some());
     }
 }
+
+// KV shows at once what was written in the same place, and says that nobody should build on that.
+#[test]
+fn a_logout_holds_at_once_in_the_isolate_that_was_asked_even_where_kv_does_not_show_it() {
+    let world = kv_world(&json!({}));
+    let browser = world.browser();
+    browser.logs_in();
+    assert!(browser.token().is_some());
+    let cookie = browser.session_cookie().unwrap();
+    world.objects.kv.forgets.set(true);
+    assert_eq!(browser.fetch("POST", "/auth/logout").status, 200);
+    browser.plants(SESSION_COOKIE, &cookie);
+    assert!(browser.token().is_none());
+    assert!(!browser.is_logged_in());
+    // A touch would write the record again.
+    world.passes(10 * SECOND);
+    assert!(browser.token().is_none());
+    world.passes(61 * SECOND);
+    assert!(browser.token().is_none());
+}
+
+#[test]
+fn a_login_whose_session_this_isolate_has_ended_never_comes_to_be_even_where_kv_does_not_show_it() {
+    let world = kv_world(&json!({}));
+    let browser = world.browser();
+    world.objects.kv.forgets.set(true);
+    let shown = comes_back(&world, &browser, async {
+        let session = session_of(&browser, &world);
+        let close = Command::Close { reason: EndReason::Remote };
+        assert!(world.ask(&session, close).await.is_ok());
+    });
+    assert_eq!(shown.code(), "login_already_used");
+    assert!(!has(&world, "s:"));
+    assert_eq!(world.provider.revoked.borrow().len(), 1, "what it brought is taken back");
+}

@@ -13,13 +13,14 @@
 //! remembered too, beyond the moment at which there is a session, and KV takes no two writes of a
 //! key within a second.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use super::{
     super::{
         context::{ObjectContext, ObjectPorts},
         ports::{KeyValue, StoreError},
     },
+    isolate::Isolate,
     markers::{self, Marker},
 };
 use crate::{
@@ -42,6 +43,7 @@ const NEXT_WRITE: Duration = Duration::from_millis(1100);
 pub(super) struct Rows<'a, P, K> {
     ctx: &'a ObjectContext<'a, P>,
     store: &'a K,
+    isolate: &'a RefCell<Isolate>,
     session: &'a SessionKey,
     record: String,
     login: String,
@@ -91,12 +93,14 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
     pub(super) fn new(
         ctx: &'a ObjectContext<'a, P>,
         store: &'a K,
+        isolate: &'a RefCell<Isolate>,
         session: &'a SessionKey,
     ) -> Self {
         let name = session.name();
         Self {
             ctx,
             store,
+            isolate,
             session,
             record: format!("s:{name}"),
             login: format!("l:{name}"),
@@ -127,6 +131,7 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
     /// What a login under way, or one before it, has left.
     async fn find_login(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let [login, tombstone] = self.store.read([&self.login, &self.tombstone]).await?;
+        let tombstone = tombstone.or_else(|| self.own_tombstone());
         if tombstone.is_some() || login.is_none() {
             return Ok(tombstone);
         }
@@ -144,7 +149,14 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         let is_left = record
             .as_deref()
             .is_some_and(|record| matches!(Outline::of(record), Outline::Ended { .. }));
+        let tombstone = tombstone.or_else(|| self.own_tombstone());
         Ok(if is_left { record } else { tombstone.or(record) })
+    }
+
+    /// The tombstone that this isolate has written, and that KV doesn't show yet.
+    fn own_tombstone(&self) -> Option<Vec<u8>> {
+        let is_ended = self.isolate.borrow().is_ended(self.session);
+        is_ended.then(|| tombstone_row(self.session, self.ctx.ports.now()))?
     }
 
     /// The session to use. One whose limits have passed is none, and nothing is written for that:
@@ -260,7 +272,7 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
 
     async fn has_tombstone(&self) -> Result<bool, StoreError> {
         let [tombstone] = self.store.read([&self.tombstone]).await?;
-        Ok(tombstone.is_some())
+        Ok(tombstone.is_some() || self.isolate.borrow().is_ended(self.session))
     }
 
     /// A logout that came while the code was exchanged means this login as well.
@@ -284,6 +296,7 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         if let Some(until) = until {
             let row = tombstone_row(self.session, until).ok_or(StoreError)?;
             self.put_firmly(&self.tombstone, &row, until).await?;
+            self.isolate.borrow_mut().ends(self.session);
         }
         let rest = match left {
             Some((row, until)) => self.put_firmly(&self.record, row, until).await,
