@@ -58,6 +58,11 @@ impl Deadlines {
         }
     }
 
+    /// Holds the session to an absolute limit that the operator has made shorter since.
+    pub(super) fn shorten(&mut self, absolute: Timestamp) {
+        self.absolute = self.absolute.min(absolute);
+    }
+
     /// The first of them.
     pub(super) fn earliest(&self) -> Timestamp {
         let limits = self.idle.min(self.absolute);

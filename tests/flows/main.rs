@@ -19,6 +19,7 @@ mod frontchannel;
 mod health;
 mod kv;
 mod kv_markers;
+mod kv_over;
 mod kv_races;
 mod leaks;
 mod limits;

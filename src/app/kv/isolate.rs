@@ -4,7 +4,7 @@
 //! that made it. So whoever comes while a login or a refresh is out can't wait for that one; it
 //! looks, by a clock of its own, whether it is back.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use crate::{
     session::{Gates, SessionKey},
@@ -17,9 +17,14 @@ const LONGEST_FLIGHT: Duration = Duration::from_secs(20);
 /// More sessions than this are forgotten all together; they only ask the provider once more.
 const MAX_SESSIONS: usize = 1024;
 
+/// So many ends are remembered; the oldest goes, and KV has long known of it.
+const MAX_ENDED: usize = 1024;
+
 /// The memory of one isolate; lives in a static of the edge.
 #[derive(Debug, Default)]
 pub struct Isolate {
+    /// Sessions that ended here: KV promises nobody to know at once what was written a moment ago.
+    ended: VecDeque<SessionKey>,
     /// Few: those of which a login or refresh is out or was refused a moment ago.
     sessions: Vec<Remembered>,
 }
@@ -35,7 +40,7 @@ struct Remembered {
 impl Isolate {
     /// An empty memory.
     pub const fn new() -> Self {
-        Self { sessions: Vec::new() }
+        Self { ended: VecDeque::new(), sessions: Vec::new() }
     }
 
     /// What keeps the session's refreshes back.
@@ -63,6 +68,19 @@ impl Isolate {
     /// Notes that it is back.
     pub(super) fn is_back(&mut self, session: &SessionKey) {
         self.change(session, |kept| kept.out_until = None);
+    }
+
+    /// Notes that a session's tombstone stands.
+    pub(super) fn ends(&mut self, session: &SessionKey) {
+        if !self.is_ended(session) {
+            self.ended.truncate(MAX_ENDED - 1);
+            self.ended.push_front(session.clone());
+        }
+    }
+
+    /// Whether it was this isolate that ended the session.
+    pub(super) fn is_ended(&self, session: &SessionKey) -> bool {
+        self.ended.contains(session)
     }
 
     fn find(&self, session: &SessionKey) -> Option<&Remembered> {
@@ -120,8 +138,13 @@ mod tests {
         let mut isolate = Isolate::new();
         for n in 0..3000 {
             isolate.goes_out(&session(n), NOW);
+            isolate.ends(&session(n));
+            isolate.ends(&session(n));
             assert!(isolate.sessions.len() <= MAX_SESSIONS);
+            assert!(isolate.ended.len() <= MAX_ENDED);
         }
         assert!(isolate.is_out(&session(2999), NOW));
+        assert!(isolate.is_ended(&session(2999)) && isolate.is_ended(&session(2000)));
+        assert!(!isolate.is_ended(&session(3000)) && !isolate.is_ended(&session(0)));
     }
 }

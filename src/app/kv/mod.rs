@@ -7,7 +7,7 @@
 //!
 //! | an object | here |
 //! |---|---|
-//! | one writer, one input at a time | a tombstone before every end, looked for before and after every write of a record ([`rows`]) |
+//! | one writer, one input at a time | a tombstone before every end, looked for before and after every write of a record ([`rows`]); the isolate that wrote it needs no look ([`isolate`]) |
 //! | one login, one refresh | one in each isolate ([`isolate`]); so the provider must not rotate, or nothing is refreshed |
 //! | `sending` is written before a refresh leaves | it isn't: without rotation an answer that is lost costs nothing, and KV takes one write a second |
 //! | alarms | times to live; a limit that has passed ends a session when it is read |
@@ -94,7 +94,7 @@ impl<'a, P: ObjectPorts, K: KeyValue, A: FnOnce(Reply)> Run<'a, P, K, A> {
         if is_login && self.is_out() {
             return Ok(Pass::OtherIsOut);
         }
-        let mut rows = Rows::new(self.ctx, self.store, self.session);
+        let mut rows = Rows::new(self.ctx, self.store, self.isolate, self.session);
         let Found { row, over } = rows.find(&envelope.command).await?;
         let gates = self.isolate.borrow().gates(self.session);
         let mut machine = Machine::load(self.ctx.config.clone(), row.as_deref()).with_gates(gates);

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `s:<session>` | the record; after a logout, for the one-time URL, its ticket | to the first of the session's limits; the ticket's two minutes |
 //! | `l:<session>` | the mark of a login under way | as long as the login may take |
-//! | `t:<session>` | the tombstone | to the session's absolute limit |
+//! | `t:<session>` | the tombstone | to the session's absolute limit, or to where one could be that isn't seen |
 //!
 //! Another place may write the record again after its end, knowing of none. So the tombstone goes
 //! first and stays as long as any record could, and a record beside a tombstone is no session.
@@ -13,19 +13,23 @@
 //! remembered too, beyond the moment at which there is a session, and KV takes no two writes of a
 //! key within a second.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use super::{
     super::{
         context::{ObjectContext, ObjectPorts},
         ports::{KeyValue, StoreError},
     },
+    isolate::Isolate,
     markers::{self, Marker},
 };
 use crate::{
     audit::Event,
     config::Store,
-    session::{Command, EndReason, LiveOutline, LoginFailure, Outline, SessionKey, tombstone_row},
+    session::{
+        Command, EndReason, LiveOutline, LoginFailure, Outline, SessionKey, Transaction,
+        tombstone_row,
+    },
     time::Timestamp,
 };
 
@@ -39,6 +43,7 @@ const NEXT_WRITE: Duration = Duration::from_millis(1100);
 pub(super) struct Rows<'a, P, K> {
     ctx: &'a ObjectContext<'a, P>,
     store: &'a K,
+    isolate: &'a RefCell<Isolate>,
     session: &'a SessionKey,
     record: String,
     login: String,
@@ -88,12 +93,14 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
     pub(super) fn new(
         ctx: &'a ObjectContext<'a, P>,
         store: &'a K,
+        isolate: &'a RefCell<Isolate>,
         session: &'a SessionKey,
     ) -> Self {
         let name = session.name();
         Self {
             ctx,
             store,
+            isolate,
             session,
             record: format!("s:{name}"),
             login: format!("l:{name}"),
@@ -124,6 +131,7 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
     /// What a login under way, or one before it, has left.
     async fn find_login(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let [login, tombstone] = self.store.read([&self.login, &self.tombstone]).await?;
+        let tombstone = tombstone.or_else(|| self.own_tombstone());
         if tombstone.is_some() || login.is_none() {
             return Ok(tombstone);
         }
@@ -141,7 +149,14 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         let is_left = record
             .as_deref()
             .is_some_and(|record| matches!(Outline::of(record), Outline::Ended { .. }));
+        let tombstone = tombstone.or_else(|| self.own_tombstone());
         Ok(if is_left { record } else { tombstone.or(record) })
+    }
+
+    /// The tombstone that this isolate has written, and that KV doesn't show yet.
+    fn own_tombstone(&self) -> Option<Vec<u8>> {
+        let is_ended = self.isolate.borrow().is_ended(self.session);
+        is_ended.then(|| tombstone_row(self.session, self.ctx.ports.now()))?
     }
 
     /// The session to use. One whose limits have passed is none, and nothing is written for that:
@@ -150,11 +165,14 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         let row = self.find_record_or_tombstone().await?;
         self.note(row.as_deref());
         let There::Live(live) = &self.there else { return Ok(Found { row, over: None }) };
-        if self.ctx.ports.now() >= live.deadline {
+        let over = self.over_by_marker(live, live.created).await?;
+        // As configured now: markers are kept no longer than that.
+        let absolute = live.created.after(self.ctx.config.session.absolute);
+        // Asked last: a limit that passed while the markers were read is none for the machine.
+        if self.ctx.ports.now() >= live.deadline.min(absolute) {
             self.there = There::Nothing;
             return Ok(Found { row: None, over: None });
         }
-        let over = self.over_by_marker(live, live.created).await?;
         Ok(Found { row, over })
     }
 
@@ -254,7 +272,7 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
 
     async fn has_tombstone(&self) -> Result<bool, StoreError> {
         let [tombstone] = self.store.read([&self.tombstone]).await?;
-        Ok(tombstone.is_some())
+        Ok(tombstone.is_some() || self.isolate.borrow().is_ended(self.session))
     }
 
     /// A logout that came while the code was exchanged means this login as well.
@@ -271,13 +289,14 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         let longest = self.ctx.ports.now().after(self.ctx.config.session.absolute);
         let until = match &before {
             There::Live(live) => Some(live.absolute_deadline),
-            // Not to be seen from here, perhaps, and alive elsewhere.
-            There::Nothing => Some(longest),
+            // Not to be seen from here, perhaps, and alive elsewhere, or about to be.
+            There::Nothing => Some(longest.after(Transaction::LIFETIME)),
             There::Ended | There::Unreadable => None,
         };
         if let Some(until) = until {
             let row = tombstone_row(self.session, until).ok_or(StoreError)?;
             self.put_firmly(&self.tombstone, &row, until).await?;
+            self.isolate.borrow_mut().ends(self.session);
         }
         let rest = match left {
             Some((row, until)) => self.put_firmly(&self.record, row, until).await,

@@ -183,10 +183,11 @@ impl Machine {
             epoch: 1,
             deadlines: Deadlines {
                 idle: now.after(self.config.session.idle),
-                absolute: now.after(self.config.session.absolute),
+                absolute: flight.began.after(self.config.session.absolute),
                 token: ends_with_token.flatten(),
             },
-            created: now,
+            // A logout that came while the code was exchanged means this session as well.
+            created: flight.began,
             last_seen: to_the_hour(now),
             names: IndexNames::of(&identity, self.keys()),
             alarm: None,

@@ -126,8 +126,9 @@ impl Machine {
     pub fn load(config: ObjectConfig, stored: Option<&[u8]>) -> Self {
         let (state, armed) = match stored.map(Row::decode) {
             None => (State::Empty, None),
-            Some(Row::Live(closed)) => {
-                let alarm = closed.open.alarm;
+            Some(Row::Live(mut closed)) => {
+                let OpenPart { created, alarm, ref mut deadlines, .. } = closed.open;
+                deadlines.shorten(created.after(config.session.absolute));
                 (State::Closed(closed), alarm)
             }
             Some(Row::Exchanging(marker)) => {

@@ -1,7 +1,7 @@
 //! Workers KV in memory, as Cloudflare describes it: one truth, and in each place a copy of what
 //! was asked for there, which may be a minute behind. That a key is missing is such a copy too. A
-//! place knows at once what was written in it. A key takes one write a second, and nothing is kept
-//! for less than a minute.
+//! place knows at once what was written in it, as a rule ([`Kv::forgets`]). A key takes one write a
+//! second, and nothing is kept for less than a minute.
 
 use std::{
     cell::{Cell, RefCell},
@@ -76,6 +76,10 @@ pub(crate) struct Kv {
     pub(crate) waits: Cell<bool>,
     /// Whoever waits for time to pass waits in vain.
     pub(crate) time_stands: Cell<bool>,
+    /// A place doesn't know at once what was written in it.
+    pub(crate) forgets: Cell<bool>,
+    /// How long a read takes.
+    pub(crate) takes: Cell<Duration>,
     /// No write is taken.
     pub(crate) is_full: Cell<bool>,
     /// Keys that were asked for.
@@ -107,6 +111,8 @@ impl Kv {
             held: Cell::default(),
             waits: Cell::default(),
             time_stands: Cell::default(),
+            forgets: Cell::default(),
+            takes: Cell::default(),
             is_full: Cell::default(),
             reads: RefCell::default(),
             puts: Cell::default(),
@@ -162,7 +168,9 @@ impl Kv {
         }
         self.puts.set(self.puts.get() + 1);
         self.written.borrow_mut().insert(key.to_owned(), now);
-        self.copies.borrow_mut().insert((place, key.to_owned()), (kept.clone(), now));
+        if !self.forgets.get() {
+            self.copies.borrow_mut().insert((place, key.to_owned()), (kept.clone(), now));
+        }
         let mut truth = self.truth.borrow_mut();
         match kept {
             Some(kept) => drop(truth.insert(key.to_owned(), kept)),
@@ -178,6 +186,7 @@ impl KeyValue for World {
         keys: [&str; N],
     ) -> Result<[Option<Vec<u8>>; N], StoreError> {
         pause().await;
+        self.passes(self.objects.kv.takes.get());
         let values = keys.map(|key| self.objects.kv.read(self.place(), key));
         pause().await;
         Ok(values)

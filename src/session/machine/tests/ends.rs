@@ -357,3 +357,39 @@ fn an_end_without_the_cookie_wins_over_a_refresh_that_is_under_way() {
     assert_eq!(world.revoked(), "refresh-2");
     assert!(!world.is_alive());
 }
+
+// A shorter idle limit does so too: `lifetime`.
+#[test]
+fn a_shorter_absolute_limit_of_the_operator_takes_hold_when_the_object_starts_next() {
+    let mut world = World::logged_in(None, true);
+    let mut config = config();
+    config.session.absolute = secs(1800);
+    world.restart_with(config.clone());
+    let caller = world.ask(Command::Status { session_id: session_id(), touch: false });
+    let Reply::Status(status) = world.reply(caller) else { panic!() };
+    assert_eq!(status.absolute_deadline, T0.after(secs(1800)));
+    // A longer one doesn't: the person was told when the session would end.
+    let mut longer = config;
+    longer.session.absolute = secs(400 * 86_400);
+    let before = World::logged_in(None, true);
+    let mut after = World::with(longer);
+    after.row = before.row;
+    after.restart();
+    let caller = after.ask(Command::Status { session_id: session_id(), touch: false });
+    let Reply::Status(status) = after.reply(caller) else { panic!() };
+    assert_eq!(status.absolute_deadline, T0.after(before.config.session.absolute));
+
+    world.wait(secs(1799));
+    assert!(matches!(granted_or_not(&mut world), Reply::Granted(_)));
+    world.wait(secs(1));
+    assert!(matches!(granted_or_not(&mut world), Reply::NoSession));
+    assert!(world.events.contains(&Event::SessionEnded {
+        session: world.config.session.keys.audit_name(&session_id().key()),
+        reason: EndReason::Absolute,
+    }));
+}
+
+fn granted_or_not(world: &mut World) -> Reply {
+    let caller = world.access(key_a(), None);
+    world.reply(caller)
+}
