@@ -90,8 +90,9 @@ pub struct TokenResponse {
     /// A bearer token of visible ASCII: it goes into a header as it is.
     pub access_token: Secret<String>,
     /// How long the access token lives, where the provider said so in a way that makes sense: an
-    /// integer, a float or a numeric string from 0 to [`MAX_LIFETIME_SECS`]. Anything else is
-    /// taken for unknown, not for a fault: the API's 401 then tells.
+    /// integer, a float or a numeric string from 1 to [`MAX_LIFETIME_SECS`]. Anything else is
+    /// taken for unknown, not for a fault: the API's 401 then tells. So is 0: whoever sends that
+    /// means "for ever" or doesn't know, and each call would ask for another token of the kind.
     pub expires_in: Option<Duration>,
     /// The new refresh token. On a refresh `None` means: keep the one there is (RFC 6749 §6).
     pub refresh_token: Option<Secret<String>>,
@@ -213,7 +214,7 @@ fn lifetime(value: &Value) -> Option<Duration> {
         _ => return None,
     };
     #[expect(clippy::cast_precision_loss, reason = "a u32 fits a double exactly")]
-    let plausible = (0.0..=MAX_LIFETIME_SECS as f64).contains(&seconds);
+    let plausible = (1.0..=MAX_LIFETIME_SECS as f64).contains(&seconds);
     plausible.then(|| Duration::try_from_secs_f64(seconds.trunc()).ok())?
 }
 

@@ -22,6 +22,10 @@ use crate::{
     time::Timestamp,
 };
 
+/// The longest row that is read: what an object can store, and far more than one ever holds. In a KV
+/// namespace others may have put 25 MiB in a row's place.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
+
 /// Who logged in, as verified at the login and renewed by every verified ID token since.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
@@ -315,6 +319,7 @@ impl Row {
     /// Reads a row; never fails, never opens anything.
     pub(super) fn decode(bytes: &[u8]) -> Self {
         match bytes.split_first() {
+            Some(_) if bytes.len() > MAX_BYTES => Self::Damaged,
             Some((&VERSION, rest)) => Self::decode_v1(rest).unwrap_or(Self::Damaged),
             // Control characters, so that somebody's text is never taken for a release to come.
             Some((2..=0x1f, _)) => Self::Newer,

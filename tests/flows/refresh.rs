@@ -325,6 +325,20 @@ fn the_logins_token_does_not_stand_in_for_one_of_fewer_scopes() {
     assert_eq!(world.provider.calls(Endpoint::Refresh), 1);
 }
 
+// Some say "it doesn't run out" so (golang.org/x/oauth2 reads it so); taken at its word, each call
+// would be a refresh that brings nothing.
+#[test]
+fn a_lifetime_of_zero_seconds_is_unknown_and_no_call_is_a_refresh() {
+    let world = World::new();
+    world.provider.token_lifetime.set(Some(0));
+    let browser = world.browser();
+    browser.logs_in();
+    for _ in 0..5 {
+        assert!(browser.token().is_some());
+    }
+    assert_eq!(world.provider.calls(Endpoint::Refresh), 0);
+}
+
 over_kv!(
     twenty_calls_at_expiry_make_one_refresh_and_get_the_same_token,
     a_token_near_its_end_still_serves_while_the_new_one_is_fetched,

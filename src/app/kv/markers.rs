@@ -15,6 +15,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// No release writes a longer one; a namespace may hold others' values, of 25 MiB.
+const MAX_BYTES: usize = 4096;
+
 /// What a marker says.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Marker {
@@ -27,7 +30,7 @@ pub(super) struct Marker {
 impl Marker {
     /// What a value says; one that says no time ends nothing.
     pub(super) fn read(value: &[u8]) -> Option<Self> {
-        serde_json::from_slice(value).ok()
+        serde_json::from_slice(Some(value).filter(|value| value.len() <= MAX_BYTES)?).ok()
     }
 
     /// Whether a session that was made at `created` is over.
@@ -115,5 +118,8 @@ mod tests {
             let read = Marker::read(value.as_bytes()).map(|marker| marker.reason);
             assert_eq!(read, reason, "{value}");
         }
+        // Read as a reason it would take twelve times its length of the isolate's 128 MB.
+        let long = format!(r#"{{"before":5,"reason":[{}0]}}"#, "0,".repeat(MAX_BYTES / 2));
+        assert!(Marker::read(long.as_bytes()).is_none());
     }
 }

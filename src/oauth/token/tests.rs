@@ -157,7 +157,10 @@ fn a_lifetime_that_makes_no_sense_is_unknown() {
     // J40.
     for (expires_in, expected) in [
         ("300", Some(300)),
-        ("0", Some(0)),
+        ("1", Some(1)),
+        ("0", None),
+        ("0.9", None),
+        ("\"0\"", None),
         ("300.0", Some(300)),
         ("59.9", Some(59)),
         ("3e2", Some(300)),

@@ -1,8 +1,9 @@
 //! Ends: by command, by a limit, by the alarm; and what they leave to do.
 //!
 //! Whoever ends a session without the cookie can't open it: the alarm deletes, and revokes only
-//! what the object still holds open. A login that took a session's place revokes nothing: some
-//! providers keep one grant per user and client, and the new session lives on it.
+//! what the object still holds open. A login that took a session's place, in the browser or in its
+//! subject's full list, revokes nothing: some providers keep one grant per user and client, and the
+//! new session lives on it.
 
 use std::time::Duration;
 
@@ -255,11 +256,12 @@ const fn revokes(reason: EndReason) -> bool {
         | EndReason::Idle
         | EndReason::Absolute
         | EndReason::BackChannel
-        | EndReason::Remote
-        | EndReason::TooMany => true,
+        | EndReason::Remote => true,
         // Whoever frames us ends a session here, and nothing at the provider.
         EndReason::FrontChannel
+        // It was a login that ended these.
         | EndReason::Replaced
+        | EndReason::TooMany
         | EndReason::InvalidGrant
         | EndReason::RefreshAnswerLost
         | EndReason::RefreshRefused

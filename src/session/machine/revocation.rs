@@ -179,6 +179,7 @@ impl Machine {
         let now = turn.now;
         let State::Ended(tombstone) = &mut self.state else { return false };
         let (keys, provider) = (&self.config.session.keys, &self.config.provider.issuer);
+        let longest = self.config.session.revocation_ticket;
         let mut given_up = 0_usize;
         tombstone.revocations.retain_mut(|ticket| {
             let is_under_way = self
@@ -186,7 +187,8 @@ impl Machine {
                 .iter()
                 .chain(&self.revocations)
                 .any(|other| other.ticket.as_ref().is_some_and(|other| other.is(ticket)));
-            if now >= ticket.until {
+            // As configured now: an operator who turns tickets off means those that are there too.
+            if now >= ticket.until.min(ticket.since.after(longest)) {
                 // One that is under way is reported by its outcome.
                 given_up += usize::from(!is_under_way);
                 return false;

@@ -175,6 +175,22 @@ fn at_a_limit_what_is_still_open_is_revoked() {
     }
 }
 
+// Some providers keep one grant per user and client: the login that took the place lives on it.
+#[test]
+fn what_ends_because_of_a_login_is_not_revoked_not_even_what_a_refresh_brings_after() {
+    for reason in [EndReason::Replaced, EndReason::TooMany] {
+        let mut world = World::logged_in(Some(60), true);
+        world.wait(secs(61));
+        let caller = world.access(key_a(), None);
+        assert!(matches!(world.works.pop(), Some(Work::Refresh(_))));
+        let close = world.ask(Command::Close { reason });
+        assert!(world.ended(close).ended);
+        assert!(matches!(world.reply(caller), Reply::NoSession));
+        world.refreshed("2", Some(60), true);
+        assert!(world.works.is_empty(), "{reason:?}");
+    }
+}
+
 #[test]
 fn status_without_touch_does_not_extend_and_the_absolute_limit_is_exact() {
     let mut world = World::logged_in(Some(300), true);

@@ -329,3 +329,29 @@ fn with_no_minutes_no_ticket_is_ever_written() {
         assert!(world.works.is_empty() && world.row.is_none());
     }
 }
+
+#[test]
+fn minutes_that_the_operator_has_made_fewer_hold_for_the_tickets_that_are_there() {
+    for (minutes, tries) in [(0, 0..=0), (3, 1..=3)] {
+        let mut world = logged_out();
+        let _ = world.revoked();
+        world.input(Input::RevocationDone(RevocationOutcome::Failed));
+        let mut config = world.config.clone();
+        config.session.revocation_ticket = secs(60 * minutes);
+        world.restart_with(config);
+        let mut asked = 0;
+        while let Some(alarm) = world.alarm {
+            world.now = alarm;
+            assert!(world.ring());
+            if !world.works.is_empty() {
+                asked += 1;
+                let _ = world.revoked();
+                world.input(Input::RevocationDone(RevocationOutcome::Failed));
+            }
+            assert!(asked <= *tries.end(), "{minutes}");
+        }
+        assert!(tries.contains(&asked), "{minutes}: {asked}");
+        assert_eq!(reported(&world).last(), Some(&false), "{minutes}");
+        assert!(world.row.is_none());
+    }
+}
