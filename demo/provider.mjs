@@ -10,6 +10,7 @@ import { promisify } from "node:util";
 import Provider from "oidc-provider";
 
 import { listen } from "./listen.mjs";
+import { BackChannel } from "./provider/backchannel.mjs";
 import { Front } from "./provider/front.mjs";
 import * as pages from "./provider/pages.mjs";
 import { Store } from "./provider/store.mjs";
@@ -28,6 +29,9 @@ export function demoClient({ origin = "http://localhost:8787", clientId = "token
     client_name: "Tokenkeep demo",
     redirect_uris: [`${origin}/auth/callback`],
     post_logout_redirect_uris: [`${origin}/auth/logged-out`],
+    backchannel_logout_uri: `${origin}/auth/backchannel-logout`,
+    // With it ID tokens and logout tokens say which session at the provider they are of: `sid`.
+    backchannel_logout_session_required: true,
     grant_types: ["authorization_code", "refresh_token"],
     response_types: ["code"],
     token_endpoint_auth_method: "client_secret_basic",
@@ -70,7 +74,8 @@ const ENDPOINTS = new Map([
  *   `control`: `log`, `count(endpoint, grant?)`, `fail(endpoint, fault)`, `heal()`, `reset()` (see
  *   provider/front.mjs; endpoints: authorization, token, jwks, discovery, userinfo, revocation,
  *   end_session), `rotateKeys({ keepOld })`, `settings` (lifetimes and `rotate`, changeable while it
- *   runs), `forget(model)` and `countStored(model)` (RefreshToken, Session, Grant, …)
+ *   runs), `forget(model)` and `countStored(model)` (RefreshToken, Session, Grant, …); `sent`,
+ *   `logoutToken(…)` and `endSessions(sub)` of the back channel (see provider/backchannel.mjs)
  */
 export async function startProvider(options = {}) {
   const settings = {
@@ -81,7 +86,9 @@ export async function startProvider(options = {}) {
   };
   const store = new Store();
   const cookieKeys = [randomBytes(32).toString("base64url")];
+  const clients = options.clients ?? [demoClient({ clientSecret: "demo-secret" })];
   let keys = await signingKeys();
+  let provider;
   let handle;
 
   // The issuer needs the port, the port needs a server: the handler comes a moment later.
@@ -90,8 +97,10 @@ export async function startProvider(options = {}) {
   const mount = new URL(issuer).pathname.replace(/\/$/, "");
   const front = new Front((path) => ENDPOINTS.get(path.slice(mount.length)) ?? "other");
 
+  const backChannel = new BackChannel(() => ({ provider, store, keys, issuer, clients }));
+
   const install = () => {
-    const provider = new Provider(issuer, configuration({ issuer, settings, store, cookieKeys, keys, options }));
+    provider = new Provider(issuer, configuration({ issuer, settings, store, cookieKeys, keys, clients, fetch: backChannel.fetch, options }));
     provider.on("server_error", (_ctx, error) => console.error("provider:", error));
     handle = front.around(interactions(provider, { issuer, mount }));
   };
@@ -99,6 +108,9 @@ export async function startProvider(options = {}) {
 
   const control = Object.assign(front, {
     settings,
+    sent: backChannel.sent,
+    logoutToken: (how) => backChannel.logoutToken(how),
+    endSessions: (sub) => backChannel.endSessions(sub),
     forget: (model) => store.forget(model),
     countStored: (model) => store.count(model),
     async rotateKeys({ keepOld = true } = {}) {
@@ -110,10 +122,11 @@ export async function startProvider(options = {}) {
   return { issuer, port: server.port, control, stop: () => server.stop() };
 }
 
-function configuration({ issuer, settings, store, cookieKeys, keys, options }) {
+function configuration({ issuer, settings, store, cookieKeys, keys, clients, fetch, options }) {
   return {
     adapter: store.adapter,
-    clients: options.clients ?? [demoClient({ clientSecret: "demo-secret" })],
+    clients,
+    fetch,
     jwks: { keys },
     routes: ROUTES,
     pkce: { required: () => true },
@@ -128,6 +141,7 @@ function configuration({ issuer, settings, store, cookieKeys, keys, options }) {
       names: { session: "lantern-session", interaction: "lantern-interaction", resume: "lantern-resume" },
     },
     features: {
+      backchannelLogout: { enabled: true },
       devInteractions: { enabled: false },
       revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       rpInitiatedLogout: {

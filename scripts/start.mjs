@@ -181,7 +181,8 @@ function welcome({ PORT, PROVIDER_PORT, API_PORT }) {
 
   Sign in as  alice / wonderland   or   bob / builder
   What to try: place an order; open the page in a second tab and sign out in one;
-  look at "What a script on this page can steal".
+  look at "What a script on this page can steal"; sign in with a second browser and end
+  one from the other; sign out at the provider itself, http://localhost:${PROVIDER_PORT}/logout.
 
   provider  http://localhost:${PROVIDER_PORT}
   API       http://localhost:${API_PORT}   (try it without Tokenkeep: it answers 401)

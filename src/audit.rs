@@ -61,6 +61,12 @@ pub enum Event {
         /// Keyed hash of the session.
         session: String,
     },
+    /// What is stored of a session was written by a newer release: it is left alone, and calls get
+    /// 503 until that release is back. Once in an object's life.
+    NewerRecord {
+        /// Keyed hash of the session.
+        session: String,
+    },
     /// Whose session it is: a keyed hash, and `sub` itself only where the operator asks for it.
     SubjectKnown {
         /// Keyed hash of the session.
@@ -90,12 +96,18 @@ pub enum Event {
         /// Why.
         reason: RefreshFailure,
     },
-    /// A refresh token could not be revoked at the provider.
+    /// A refresh token could not be revoked at the provider, or the ticket for it was given up.
     RevocationFailed {
         /// Keyed hash of the session.
         session: String,
         /// Whether the alarm tries again.
         will_retry: bool,
+    },
+    /// KV didn't take a write (one a second for each key; the day's writes are used up). What it
+    /// was for is done again at a later call, or left out.
+    StoreWriteLost {
+        /// Keyed hash of the session.
+        session: String,
     },
     /// A person logged out here.
     LogoutRequested {
@@ -125,6 +137,50 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
     },
+    /// A subject's list of sessions can't be read: what it listed can't be ended from there.
+    IndexDamaged {
+        /// The object's name, a keyed hash.
+        index: String,
+    },
+    /// A verified logout token ended sessions (OpenID Connect Back-Channel Logout).
+    LogoutTokenAccepted {
+        /// How many.
+        ended: usize,
+        /// How many are yet to end: their objects didn't answer.
+        left: usize,
+    },
+    /// A logout token failed a check; nothing was ended.
+    LogoutTokenRefused {
+        /// Which check.
+        check: &'static str,
+    },
+    /// A frame of the provider's ended sessions (OpenID Connect Front-Channel Logout).
+    FrontChannelLogout {
+        /// How many.
+        ended: usize,
+        /// How many are yet to end.
+        left: usize,
+    },
+    /// A person ended other sessions of theirs.
+    DevicesEnded {
+        /// Keyed hash of the session that asked.
+        session: String,
+        /// How many.
+        ended: usize,
+        /// How many are yet to end.
+        left: usize,
+    },
+    /// An administrator ended all sessions of a subject.
+    SubjectEnded {
+        /// Keyed hash of issuer and `sub`.
+        subject: String,
+        /// How many.
+        ended: usize,
+        /// How many are yet to end.
+        left: usize,
+    },
+    /// Somebody without the administrator's secret tried; at most one line a minute and isolate.
+    AdminRefused,
     /// The configuration is wrong; every request is answered 503.
     ConfigInvalid {
         /// One line a fault: key path, what was found (never a secret), what would be right.
@@ -178,6 +234,8 @@ pub enum ProviderStep {
     UserInfo,
     /// To revoke a refresh token.
     Revocation,
+    /// To revoke an access token, which a provider need not do.
+    AccessTokenRevocation,
     /// An authorization response came with an error, or not as one.
     Authorization,
 }
@@ -215,26 +273,36 @@ impl Event {
         match self {
             Self::CallRefused { code } => refusal_level(code),
             Self::ConfigInvalid { .. }
+            | Self::IndexDamaged { .. }
             | Self::Trapped { .. }
             | Self::LoginFailed { failure: LoginFailure::ProviderRefusesClient, .. }
             | Self::RefreshFailed { reason: RefreshFailure::ProviderRefusesClient, .. } => {
                 Level::Error
             }
-            Self::EarlierSessionLeft { .. }
+            Self::ProviderTrouble { step: ProviderStep::AccessTokenRevocation, .. } => Level::Info,
+            Self::AdminRefused
+            | Self::EarlierSessionLeft { .. }
             | Self::ErrorShown { .. }
             | Self::IdentityRefused { .. }
             | Self::LoginFailed { .. }
+            | Self::LogoutTokenRefused { .. }
+            | Self::NewerRecord { .. }
             | Self::OriginUnknown { .. }
             | Self::ProviderTrouble { .. }
             | Self::RefreshFailed { .. }
-            | Self::RevocationFailed { .. } => Level::Warn,
-            Self::LoginStarted { .. }
+            | Self::RevocationFailed { .. }
+            | Self::StoreWriteLost { .. } => Level::Warn,
+            Self::DevicesEnded { .. }
+            | Self::FrontChannelLogout { .. }
+            | Self::LoginStarted { .. }
             | Self::LoginSucceeded { .. }
             | Self::LogoutRequested { .. }
             | Self::LogoutReturned { .. }
+            | Self::LogoutTokenAccepted { .. }
             | Self::Refreshed { .. }
             | Self::SessionEnded { .. }
             | Self::SessionStarted { .. }
+            | Self::SubjectEnded { .. }
             | Self::SubjectKnown { .. } => Level::Info,
         }
     }

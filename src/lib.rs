@@ -15,12 +15,13 @@
 //! | [`app`] | one use case a file, over ports | all of the above |
 //! | `edge` | the platform's adapters; exists on wasm32 only | everything |
 //!
-//! Primitives: [`secret`], [`time`], [`base64url`], [`audit`].
+//! Primitives: [`secret`], [`time`], [`base64url`], [`device`], [`audit`].
 
 pub mod app;
 pub mod audit;
 pub mod base64url;
 pub mod config;
+pub mod device;
 #[cfg(target_arch = "wasm32")]
 mod edge;
 pub mod http;

@@ -21,6 +21,11 @@ export class Store {
     }
   }
 
+  /** What is stored of one model. */
+  all(model) {
+    return [...this.#entries].filter(([key]) => key.startsWith(`${model}:`)).map(([, { payload }]) => payload);
+  }
+
   /** How many entries of one model there are. */
   count(model) {
     return [...this.#entries.keys()].filter((key) => key.startsWith(`${model}:`)).length;

@@ -22,7 +22,7 @@ async function call(path, init) {
   if (code === "unauthenticated") throw new SignedOut();
   if (code !== null) {
     const { title, detail } = await response.json().catch(() => ({}));
-    throw new Problem(`${[title, detail].filter(Boolean).join(". ") || "That didn't work."} (${code})`);
+    throw Object.assign(new Problem(`${[title, detail].filter(Boolean).join(". ") || "That didn't work."} (${code})`), { code });
   }
   if (response.status === 401) throw new Problem("The orders API doesn't accept the token that came with this call. Sign out and in again.");
   if (response.status === 422) throw new Problem("The orders API doesn't take this order: it wants a name and 1 to 99 of it.");
@@ -37,7 +37,7 @@ async function refresh() {
     signedIn = session.authenticated === true;
     if (signedIn) {
       showPerson(session);
-      await showOrders();
+      await Promise.all([showOrders(), showDevices()]);
     } else {
       showSignedOut("");
     }
@@ -47,11 +47,11 @@ async function refresh() {
   await prove();
 }
 
-/** Back from another tab: somebody may have signed in or out there. Looking doesn't count as use. */
+/** Somebody may have signed in or out meanwhile, here or elsewhere. Looking doesn't count as use. */
 async function lookAgain() {
   try {
     const { authenticated } = await call("/auth/session?touch=false");
-    if (signedIn && !authenticated) showSignedOut("You were signed out in another tab, or your session has ended.");
+    if (signedIn && !authenticated) showSignedOut("You were signed out: in another tab, from another device or at the provider. Or your session has ended.");
     else if (!signedIn && authenticated) return await refresh();
   } catch (error) {
     fail(error);
@@ -72,6 +72,8 @@ function showSignedOut(why) {
   signedIn = false;
   $("sign-in").href = `/auth/login?return_to=${encodeURIComponent(location.pathname + location.search)}`;
   $("orders").replaceChildren();
+  $("devices").replaceChildren();
+  $("devices-said").textContent = "";
   tell(why);
   state("signed-out");
 }
@@ -118,6 +120,50 @@ $("place").addEventListener("submit", async (event) => {
   await prove();
 });
 
+/** The list of the person's sessions, this one first. Their ids mean something in it and nowhere else. */
+async function showDevices() {
+  const { sessions } = await call("/auth/sessions");
+  $("end-others").hidden = sessions.length < 2;
+  $("devices").replaceChildren(
+    ...sessions.map(({ id, current, device, created_at: created, last_seen_at: seen }) => {
+      const name = device.slice(0, 1).toUpperCase() + device.slice(1);
+      const since = `Since ${when(created)}`;
+      const end = element("button", { className: "quiet", type: "button", textContent: "Sign out", ariaLabel: `Sign out ${name}, ${since.toLowerCase()}` });
+      end.addEventListener("click", () => endSessions({ id }, `${name} is signed out.`));
+      return element("li", {}, [
+        element("span", {}, [
+          element("b", { textContent: name }),
+          element("small", {}, [element("span", { textContent: since }), ...(seen ? [", ", element("span", { textContent: `last seen ${when(seen)}` })] : [])]),
+        ]),
+        current ? element("span", { className: "pill", textContent: "This device" }) : end,
+      ]);
+    }),
+  );
+}
+
+async function endSessions(which, said) {
+  const buttons = [$("end-others"), ...$("devices").querySelectorAll("button")];
+  for (const button of buttons) button.disabled = true;
+  try {
+    const { pending } = await call("/auth/sessions/end", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(which) });
+    await sayOfDevices(pending > 0 ? "It is on its way out, and gone in a minute." : said);
+  } catch (error) {
+    if (error.code === "device_unknown") await sayOfDevices("That one had ended already.").catch(fail);
+    else fail(error);
+  } finally {
+    for (const button of buttons) button.disabled = false;
+  }
+}
+
+/** The list anew. The button that had the focus is gone, so its heading gets it. */
+async function sayOfDevices(said) {
+  await showDevices();
+  $("devices-said").textContent = said;
+  $("devices-title").focus();
+}
+
+$("end-others").addEventListener("click", () => endSessions({ others: true }, "You are signed out everywhere else."));
+
 // The provider's own session ends too: Tokenkeep gives a one-time address of its own that leads there.
 $("sign-out").addEventListener("click", async () => {
   try {
@@ -130,12 +176,22 @@ $("sign-out").addEventListener("click", async () => {
 
 $("again").addEventListener("click", () => prove());
 
+/** Back on the page: the list of devices may be another by now. */
+async function backAgain() {
+  await lookAgain();
+  if (signedIn) await showDevices().catch(fail);
+}
+
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible") lookAgain();
+  if (document.visibilityState === "visible") backAgain();
 });
 window.addEventListener("pageshow", (event) => {
-  if (event.persisted) lookAgain();
+  if (event.persisted) backAgain();
 });
+// Who is signed out from elsewhere would learn of it at the next call. Here it shows by itself.
+setInterval(() => {
+  if (signedIn && document.visibilityState === "visible") lookAgain();
+}, 15_000);
 
 /** The panel: what the thief has, beside what the API says it received. */
 async function prove({ ask = true } = {}) {

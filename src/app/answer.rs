@@ -10,6 +10,7 @@ use crate::{
     audit::Event,
     config::Origin,
     http::{
+        head::RequestHead,
         message::Answer,
         page,
         problem::{self, ProblemCode, common_headers},
@@ -28,6 +29,12 @@ pub(crate) fn json(body: &Value) -> Answer {
     let mut headers = common_headers();
     headers.push(("content-type", Cow::Borrowed("application/json")));
     Answer { status: 200, headers, body: body.to_string() }
+}
+
+/// Whether the request's body is of this media type, parameters aside.
+pub(crate) fn has_media_type(head: &RequestHead<'_>, media_type: &str) -> bool {
+    let content_type = head.known.content_type.unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
 }
 
 /// Adds a `Set-Cookie`.

@@ -9,7 +9,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::grants::WarmGrants;
+use super::{
+    end_subject::{AdminGate, Admission},
+    grants::WarmGrants,
+};
 use crate::{
     config::Config,
     http::{
@@ -30,6 +33,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Calls {
     grants: WarmGrants,
+    admins: AdminGate,
     /// A grant that was asked for before the last end isn't kept: the isolate that was asked to
     /// log out knows no grant of that session afterwards.
     ends: u64,
@@ -42,6 +46,8 @@ pub enum Step<'c, 'h> {
     Answer(Answer),
     /// Run this endpoint.
     Endpoint(EndpointName),
+    /// Run the administrator's endpoint, or don't.
+    Admit(Admission),
     /// Leave it to the static files.
     Elsewhere,
     /// Send the call on, and come back with the response and the journey.
@@ -100,6 +106,9 @@ impl Calls {
     ) -> Step<'c, 'h> {
         let ask = match decide(config, head) {
             Decision::Ask(ask) => ask,
+            Decision::Endpoint(EndpointName::EndSubject, _) => {
+                return Step::Admit(self.admins.admit(config, head, now));
+            }
             decision => return step(decision, None, false),
         };
         let key = ask.session_id.key();

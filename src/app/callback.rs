@@ -15,6 +15,7 @@ use super::{
 use crate::{
     audit::Event,
     config::{Origin, ResponseMode},
+    device::DeviceName,
     http::{Method, cookies, head::RequestHead, message::Answer, problem::ProblemCode},
     oauth::{
         AuthorizationCode, AuthorizationError, AuthorizationErrorCode, AuthorizationParams,
@@ -64,9 +65,10 @@ pub(super) async fn handle<P: Ports>(
     };
     let earlier = transaction.earlier.clone();
     let return_to = transaction.return_to.clone();
+    let device = DeviceName::of(head.header("user-agent"));
     let session_id = transaction.session_id.clone();
     let delete = cookies::delete_transaction(origin, name, ctx.config.provider.response_mode);
-    match finish(ctx, origin, parameters, transaction).await {
+    match finish(ctx, origin, parameters, transaction, device).await {
         Ok(()) => {
             end_earlier(ctx, head, origin, &session_id, earlier).await;
             ctx.ports
@@ -98,9 +100,7 @@ fn response_parameters<P: Ports>(
     let text = match (ctx.config.provider.response_mode, head.method) {
         (ResponseMode::Query, Method::Get) => head.query.unwrap_or_default(),
         (ResponseMode::FormPost, Method::Post) => {
-            let media_type = head.known.content_type.unwrap_or_default();
-            let media_type = media_type.split(';').next().unwrap_or_default().trim();
-            if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            if !answer::has_media_type(head, "application/x-www-form-urlencoded") {
                 let code = ProblemCode::ContentTypeUnsupported;
                 return Err(Failure::last(code, "callback_content_type"));
             }
@@ -120,6 +120,7 @@ async fn finish<P: Ports>(
     origin: &Origin,
     parameters: AuthorizationParams,
     transaction: Transaction,
+    device: DeviceName,
 ) -> Result<(), Failure> {
     if transaction.origin != origin.serialized {
         return Err(Failure::last(ProblemCode::LoginNotFound, "other_origin"));
@@ -141,7 +142,7 @@ async fn finish<P: Ports>(
             &transaction.state,
         )
         .map_err(authorization_failure)?;
-    ask_for_session(ctx, transaction, code, metadata).await
+    ask_for_session(ctx, transaction, code, metadata, device).await
 }
 
 async fn ask_for_session<P: Ports>(
@@ -149,10 +150,11 @@ async fn ask_for_session<P: Ports>(
     transaction: Transaction,
     code: AuthorizationCode,
     metadata: Metadata,
+    device: DeviceName,
 ) -> Result<(), Failure> {
     let key = transaction.session_id.key();
     let token = first_token(ctx.config);
-    let login = Login { transaction, code: code.into_secret(), metadata, token };
+    let login = Login { transaction, code: code.into_secret(), metadata, token, device };
     match ctx.ports.ask(&key, Command::Login(Box::new(login))).await {
         Ok(Reply::LoggedIn { .. }) => Ok(()),
         Ok(Reply::LoginFailed(failure)) => Err(login_failure(failure)),
@@ -188,7 +190,9 @@ async fn end_earlier<P: Ports>(
         let key = session_id.key();
         let reason = EndReason::Replaced;
         let command = Command::End { session_id, reason, keep_id_token: false };
-        if ctx.ports.ask(&key, command).await.is_err() {
+        // No answer, an object of another release, a broken one: it lives on.
+        let reply = ctx.ports.ask(&key, command).await;
+        if !matches!(reply, Ok(Reply::Ended(_) | Reply::NoSession)) {
             ctx.ports.record(Event::EarlierSessionLeft { session: ctx.session_hash(&key) });
         }
     }
@@ -250,5 +254,9 @@ const fn login_failure(failure: LoginFailure) -> Failure {
             Failure::last(ProblemCode::LoginAlreadyUsed, "login_already_used")
         }
         LoginFailure::Expired => Failure::last(ProblemCode::LoginExpired, "transaction_expired"),
+        LoginFailure::LoggedOut => Failure::last(ProblemCode::LoginEnded, "logged_out_meanwhile"),
+        LoginFailure::IndexUnavailable => {
+            Failure::last(ProblemCode::SessionUnavailable, "index_unavailable")
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use super::{
     keys::KeyCache,
     metadata::MetadataCache,
-    ports::{AuditLog, Clock, Entropy, HttpClient, SessionStore},
+    ports::{AuditLog, Clock, Entropy, HttpClient, SessionStore, SubjectStore},
 };
 use crate::{
     base64url,
@@ -18,14 +18,14 @@ use crate::{
 };
 
 /// All ports of the Worker half.
-pub trait Ports: HttpClient + SessionStore + Clock + Entropy + AuditLog {}
+pub trait Ports: ObjectPorts + SessionStore {}
 
-impl<T: HttpClient + SessionStore + Clock + Entropy + AuditLog> Ports for T {}
+impl<T: ObjectPorts + SessionStore> Ports for T {}
 
-/// All ports of the object half: it has no other object to ask.
-pub trait ObjectPorts: HttpClient + Clock + Entropy + AuditLog {}
+/// All ports of the object half: it asks no other session's object.
+pub trait ObjectPorts: HttpClient + SubjectStore + Clock + Entropy + AuditLog {}
 
-impl<T: HttpClient + Clock + Entropy + AuditLog> ObjectPorts for T {}
+impl<T: HttpClient + SubjectStore + Clock + Entropy + AuditLog> ObjectPorts for T {}
 
 /// The Worker half's context, made for each request.
 #[derive(Debug)]
@@ -36,6 +36,9 @@ pub struct Context<'a, P> {
     pub ports: &'a P,
     /// This isolate's copy of the provider's metadata. Never borrowed across an await.
     pub metadata: &'a RefCell<MetadataCache>,
+    /// This isolate's copy of the provider's keys, for logout tokens. Never borrowed across an
+    /// await.
+    pub keys: &'a RefCell<KeyCache>,
 }
 
 /// The object half's context, made for each work.

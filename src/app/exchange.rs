@@ -4,22 +4,23 @@
 
 use super::{
     context::{ObjectContext, ObjectPorts},
-    keys,
+    keys, revoke,
 };
 use crate::{
     audit::{Event, ProviderStep},
     http::message::TransportError,
-    jose::{
-        IdTokenError, IdTokenExpectations, JwkSet, JwsError, Nonce, UntrustedIdToken,
-        VerifiedIdToken,
-    },
+    jose::{IdTokenError, IdTokenExpectations, JwkSet, Nonce, UntrustedIdToken, VerifiedIdToken},
     oauth::{
         TokenError, TokenResponse, UserInfoError,
+        revocation::TokenTypeHint,
         token::{self, exchange_request},
         userinfo,
     },
     secret::Secret,
-    session::{Identity, Login, LoginFailure, NewSession},
+    session::{
+        Identity, IndexNames, Login, LoginFailure, NewSession,
+        subject::{Registration, SubjectCommand, SubjectReply},
+    },
     time::Timestamp,
 };
 
@@ -40,8 +41,12 @@ pub async fn login<P: ObjectPorts>(
     let Some(id_token) = &response.id_token else {
         return Err(refused(ctx, "id_token_missing"));
     };
-    let identity = verify(ctx, login, id_token, &response.access_token).await?;
+    let (identity, issued_at) = verify(ctx, login, id_token, &response.access_token).await?;
     let identity = with_userinfo(ctx, login, &response, identity).await?;
+    if let Err(failure) = register(ctx, login, &identity, issued_at).await {
+        disown(ctx, login, &response).await;
+        return Err(failure);
+    }
     ctx.ports.record(Event::SubjectKnown {
         session: ctx.session.clone(),
         subject: ctx.config.session.keys.keyed_hash(
@@ -86,7 +91,7 @@ async fn verify<P: ObjectPorts>(
     login: &Login,
     id_token: &Secret<String>,
     access_token: &Secret<String>,
-) -> Result<Identity, LoginFailure> {
+) -> Result<(Identity, Timestamp), LoginFailure> {
     let transaction = &login.transaction;
     let now = ctx.ports.now();
     let expectations = IdTokenExpectations {
@@ -102,39 +107,44 @@ async fn verify<P: ObjectPorts>(
         acr_values: transaction.acr_values.as_deref(),
         access_token: Some(access_token),
     };
-    let verified = with_keys(ctx, &login.metadata.jwks_uri, |set| {
+    let unknown_key = IdTokenError::UnknownKey;
+    let verified = with_keys(ctx, &login.metadata.jwks_uri, unknown_key, |set| {
         UntrustedIdToken::parse(id_token)?.verify(set, &expectations, ctx.ports.now())
     })
     .await;
     match verified {
-        Ok(token) => Ok(identity(token)),
+        Ok(token) => {
+            let issued_at = token.issued_at();
+            Ok((identity(token), issued_at))
+        }
         Err(VerifyError::KeysUnavailable) => Err(LoginFailure::ProviderUnavailable),
-        Err(VerifyError::IdToken(error)) => Err(refused(ctx, id_token_kind(error))),
+        Err(VerifyError::Refused(error)) => Err(refused(ctx, id_token_kind(error))),
     }
 }
 
-/// Why an ID token can't be used.
-pub(super) enum VerifyError {
+/// Why a token can't be used.
+pub(super) enum VerifyError<E> {
     /// The keys to check it with can't be had just now.
     KeysUnavailable,
     /// It failed a check.
-    IdToken(IdTokenError),
+    Refused(E),
 }
 
 /// Verifies with the keys at hand, and once more with fresh ones if the key isn't among them.
-pub(super) async fn with_keys<P: ObjectPorts>(
+pub(super) async fn with_keys<P: ObjectPorts, T, E: PartialEq>(
     ctx: &ObjectContext<'_, P>,
     jwks_uri: &str,
-    verify: impl Fn(&JwkSet) -> Result<VerifiedIdToken, IdTokenError>,
-) -> Result<VerifiedIdToken, VerifyError> {
+    unknown_key: E,
+    verify: impl Fn(&JwkSet) -> Result<T, E>,
+) -> Result<T, VerifyError<E>> {
     let set = keys::keys(ctx, jwks_uri).await.map_err(|_error| VerifyError::KeysUnavailable)?;
     let mut verified = verify(&set);
-    if matches!(verified, Err(IdTokenError::UnknownKey)) {
+    if verified.as_ref().is_err_and(|error| *error == unknown_key) {
         let unavailable = |_error| VerifyError::KeysUnavailable;
         let set = keys::search(ctx, jwks_uri).await.map_err(unavailable)?;
         verified = verify(&set);
     }
-    verified.map_err(VerifyError::IdToken)
+    verified.map_err(VerifyError::Refused)
 }
 
 /// What the session keeps of a verified ID token.
@@ -196,6 +206,55 @@ async fn with_userinfo<P: ObjectPorts>(
     Ok(identity)
 }
 
+/// Lists the session under its `sub` and its `sid` before it is stored: one that isn't listed would
+/// be out of every logout's reach. A logout that came meanwhile is found here.
+async fn register<P: ObjectPorts>(
+    ctx: &ObjectContext<'_, P>,
+    login: &Login,
+    identity: &Identity,
+    issued_at: Timestamp,
+) -> Result<(), LoginFailure> {
+    let now = ctx.ports.now();
+    let names = IndexNames::of(identity, &ctx.config.session.keys);
+    let indexes = [Some(identity.whose()), identity.whose_provider_session()];
+    for (name, whose) in names.iter().zip(indexes.into_iter().flatten()) {
+        let registration = Registration {
+            whose,
+            session: login.transaction.session_id.key(),
+            issued_at,
+            authenticated_at: identity.auth_time.map(Timestamp::from_secs),
+            began: login.transaction.started,
+            created: now,
+            expires: now.after(ctx.config.session.absolute),
+            device: login.device,
+            subject: names.subject.clone(),
+            sid: names.sid.clone(),
+        };
+        let command = SubjectCommand::Register(Box::new(registration));
+        match ctx.ports.ask_subject(name, command).await {
+            Ok(SubjectReply::Registered) => {}
+            Ok(SubjectReply::LoggedOut) => return Err(LoginFailure::LoggedOut),
+            Ok(SubjectReply::TooLate) => return Err(LoginFailure::Expired),
+            Ok(_) | Err(_) => return Err(LoginFailure::IndexUnavailable),
+        }
+    }
+    Ok(())
+}
+
+/// Takes back what a login brought that came to nothing although the provider granted it. Once: who
+/// logged the person out there has most likely ended the grant as well.
+async fn disown<P: ObjectPorts>(
+    ctx: &ObjectContext<'_, P>,
+    login: &Login,
+    response: &TokenResponse,
+) {
+    let endpoint = &login.metadata.revocation_endpoint;
+    if let (Some(endpoint), Some(refresh_token)) = (endpoint, &response.refresh_token) {
+        let hint = TokenTypeHint::RefreshToken;
+        let _once = revoke::revoke(ctx, endpoint, refresh_token, hint).await;
+    }
+}
+
 fn refused<P: ObjectPorts>(ctx: &ObjectContext<'_, P>, check: &'static str) -> LoginFailure {
     ctx.ports.record(Event::IdentityRefused { session: ctx.session.clone(), check });
     LoginFailure::IdentityRefused
@@ -236,12 +295,7 @@ pub(super) const fn id_token_kind(error: IdTokenError) -> &'static str {
 
     match error {
         Error::UnknownKey => "unknown_key",
-        Error::Jws(JwsError::TooLarge) => "too_large",
-        Error::Jws(JwsError::Malformed) => "not_a_jws",
-        Error::Jws(JwsError::Extension) => "header_extension",
-        Error::Jws(JwsError::Type) => "typ",
-        Error::Jws(JwsError::UnknownKey) => "unknown_key",
-        Error::Jws(JwsError::Signature) => "signature",
+        Error::Jws(error) => error.kind(),
         Error::NotClaims => "payload",
         // Names of claims, from our own code.
         Error::Missing(claim) | Error::Malformed(claim) => claim,

@@ -178,7 +178,7 @@ fn parse_ticket<P: Ports>(
 ) -> Option<(SessionKey, LogoutTicketKey)> {
     let (key, ticket) = ticket.split_once('.')?;
     let (ticket, tag) = ticket.split_once('.')?;
-    let key = serde_json::from_value(serde_json::Value::String(key.to_owned())).ok()?;
+    let key = SessionKey::from_name(key)?;
     let ticket = LogoutTicketKey(Secret::from(ticket));
     let expected = ticket_tag(ctx, &key, &ticket);
     bool::from(expected.as_bytes().ct_eq(tag.as_bytes())).then_some((key, ticket))

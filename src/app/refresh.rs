@@ -82,7 +82,7 @@ async fn verify<P: ObjectPorts>(
         acr_values: None,
         access_token: Some(&response.access_token),
     };
-    let verified = with_keys(ctx, &work.jwks_uri, |set| {
+    let verified = with_keys(ctx, &work.jwks_uri, IdTokenError::UnknownKey, |set| {
         let now = ctx.ports.now();
         let verify = |original: &RefreshedAgainst| {
             UntrustedIdToken::parse(id_token)?.verify_refreshed(set, &expectations, original, now)
@@ -108,11 +108,11 @@ async fn verify<P: ObjectPorts>(
             Ok(Some(renewed))
         }
         Err(VerifyError::KeysUnavailable) => Ok(None),
-        Err(VerifyError::IdToken(error @ IdTokenError::UnknownKey)) => {
+        Err(VerifyError::Refused(error @ IdTokenError::UnknownKey)) => {
             trouble(ctx, ProviderStep::Keys, id_token_kind(error), None);
             Ok(None)
         }
-        Err(VerifyError::IdToken(error)) => {
+        Err(VerifyError::Refused(error)) => {
             let (session, check) = (ctx.session.clone(), id_token_kind(error));
             ctx.ports.record(Event::IdentityRefused { session, check });
             Err(RefreshFailure::IdentityRefused)

@@ -5,19 +5,29 @@ use super::{
     context::{ObjectContext, ObjectPorts},
     exchange::{transport_kind, trouble},
 };
-use crate::{audit::ProviderStep, oauth::revocation, secret::Secret, session::RevocationOutcome};
+use crate::{
+    audit::ProviderStep,
+    oauth::revocation::{self, TokenTypeHint},
+    secret::Secret,
+    session::RevocationOutcome,
+};
 
-/// Sends one revocation request for the refresh token `token`.
+/// Sends one revocation request for `token`.
 pub async fn revoke<P: ObjectPorts>(
     ctx: &ObjectContext<'_, P>,
     endpoint: &str,
     token: &Secret<String>,
+    hint: TokenTypeHint,
 ) -> RevocationOutcome {
-    let request = revocation::request(&ctx.config.provider, endpoint, token);
+    let step = match hint {
+        TokenTypeHint::AccessToken => ProviderStep::AccessTokenRevocation,
+        TokenTypeHint::RefreshToken => ProviderStep::Revocation,
+    };
+    let request = revocation::request(&ctx.config.provider, endpoint, token, hint);
     match ctx.ports.send(request).await {
         Ok(response) if revocation::is_done(&response) => RevocationOutcome::Done,
         Ok(response) => {
-            trouble(ctx, ProviderStep::Revocation, "refused", Some(response.status));
+            trouble(ctx, step, "refused", Some(response.status));
             if revocation::may_retry(&response) {
                 RevocationOutcome::Failed
             } else {
@@ -25,7 +35,7 @@ pub async fn revoke<P: ObjectPorts>(
             }
         }
         Err(error) => {
-            trouble(ctx, ProviderStep::Revocation, transport_kind(error), None);
+            trouble(ctx, step, transport_kind(error), None);
             RevocationOutcome::Failed
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    SessionConfig,
+    SessionConfig, Store,
     fault::Faults,
     table::{Field, Span, Table},
 };
@@ -30,7 +30,7 @@ fn read_limits(
 ) -> Option<SessionConfig> {
     const MINUTE: f64 = 60.0;
     const HOUR: f64 = 3600.0;
-    read_store(table, faults);
+    let store = read_store(table, faults);
     let idle_is_given = table.field("idle_minutes").is_some();
     let idle = Span {
         name: "idle_minutes",
@@ -53,12 +53,17 @@ fn read_limits(
         seconds: 0.0..=60.0,
         expected: "a number of seconds from 0 (off) to 60",
     };
+    let (most, expected) = if store.is_kv() {
+        (0.0, "0 with store = \"kv\": KV has no alarm that would try again")
+    } else {
+        (60.0, "a number of minutes from 0 (off) to 60")
+    };
     let revocation_ticket = Span {
         name: "revocation_ticket_minutes",
-        default: 60.0,
+        default: most,
         unit_seconds: MINUTE,
-        seconds: 0.0..=60.0 * MINUTE,
-        expected: "a number of minutes from 0 (off) to 60",
+        seconds: 0.0..=most * MINUTE,
+        expected,
     };
     let (idle, absolute) = (table.span(&idle, faults), table.span(&absolute, faults));
     let (cache, revocation_ticket) =
@@ -75,6 +80,7 @@ fn read_limits(
     }
     let idle = idle?;
     Some(SessionConfig {
+        store,
         idle,
         absolute: absolute?,
         // Calls that a warm grant serves aren't activity to the object. The limit it keeps may be
@@ -85,12 +91,28 @@ fn read_limits(
     })
 }
 
-/// Where sessions are kept: there is one place so far.
-fn read_store(table: &mut Table<'_>, faults: &mut Faults) {
-    let Some(field) = table.field("store") else { return };
-    match field.value.as_str() {
-        Some("durable") => {}
-        Some("kv") => field.refuse("\"durable\": kv is not supported yet", faults),
-        _ => field.refuse("\"durable\"", faults),
+/// Where sessions are kept. What only one of the places has is no key of the other: a setting that
+/// has no effect would be believed.
+fn read_store(table: &mut Table<'_>, faults: &mut Faults) -> Store {
+    let delayed_logout = table.field("kv_delayed_logout");
+    let store = table.field("store");
+    match store.as_ref().map(|field| field.value.as_str()) {
+        Some(Some("kv")) => {
+            let delayed_logout = delayed_logout.and_then(|field| field.flag(faults));
+            Store::Kv { delayed_logout: delayed_logout.unwrap_or(false) }
+        }
+        None | Some(Some("durable")) => {
+            if let Some(field) = delayed_logout {
+                let expected = "this key with store = \"kv\" only: objects are told at once";
+                field.refuse(expected, faults);
+            }
+            Store::Durable
+        }
+        Some(_) => {
+            if let Some(field) = store {
+                field.refuse("\"durable\" or \"kv\"", faults);
+            }
+            Store::Durable
+        }
     }
 }

@@ -30,7 +30,8 @@ pub use self::{
     fault::{ConfigFaults, Fault},
     model::{
         ClientAuth, Config, CsrfPolicy, Jurisdiction, Navigation, Origin, ProviderConfig,
-        ResponseMode, Route, RoutePath, SessionConfig, SessionRequirement, SigningAlg, Upstream,
+        ResponseMode, Route, RoutePath, SessionConfig, SessionRequirement, SigningAlg, Store,
+        Upstream,
     },
     parse::{Environment, parse},
 };

@@ -31,6 +31,8 @@ pub struct Config {
     pub jurisdiction: Option<Jurisdiction>,
     /// Whether `sub` itself is logged, beside its keyed hash.
     pub log_subject: bool,
+    /// `ADMIN_SECRET`; without one there is no endpoint for administrators.
+    pub admin_secret: Option<Secret<String>>,
 }
 
 /// An origin of ours, serialized as RFC 6454 §6.2 has it: `https://app.example.com`.
@@ -69,8 +71,10 @@ pub struct ProviderConfig {
     pub userinfo: bool,
     /// Whether the ID token goes along to the end-session endpoint.
     pub id_token_hint: bool,
+    /// Whether a frame of the provider's may end sessions (OpenID Connect Front-Channel Logout).
+    pub frontchannel_logout: bool,
     /// Whether refresh responses bring a new refresh token is the provider's choice; this is
-    /// the operator's word for it, which only KV needs.
+    /// the operator's word for it, which only [`Store::Kv`] needs and then always has.
     pub rotates_refresh_tokens: Option<bool>,
     /// http is allowed for this issuer (exact loopback under the switch).
     pub allow_http: bool,
@@ -113,19 +117,49 @@ pub enum SigningAlg {
     EdDSA,
 }
 
-/// A session's limits and keys.
+/// Where sessions are kept, their limits and keys.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
+    /// Where they are kept.
+    pub store: Store,
     /// How long a session lives without a call.
     pub idle: Duration,
     /// How long it lives at all.
     pub absolute: Duration,
     /// How long a warm grant may be used; zero is off; at most 60 s.
     pub cache: Duration,
-    /// How long a failed revocation is retried; zero is off; at most 60 minutes.
+    /// How long a refresh token is kept after a logout until it is revoked; zero is off; at most
+    /// 60 minutes.
     pub revocation_ticket: Duration,
     /// `SESSION_KEYS` and `NAME_KEY`.
     pub keys: KeyRing,
+}
+
+/// Where sessions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// A Durable Object each (binding `SESSIONS`).
+    Durable,
+    /// Workers KV (binding `SESSIONS_KV`): no compare-and-swap, and what was written elsewhere is
+    /// seen late.
+    Kv {
+        /// Whether an end that the provider or an administrator asks for is looked for at every
+        /// read, for two reads more.
+        delayed_logout: bool,
+    },
+}
+
+impl Store {
+    /// Whether it is KV.
+    pub const fn is_kv(self) -> bool {
+        matches!(self, Self::Kv { .. })
+    }
+
+    /// Whether sessions can be ended without their cookies: at once in objects, after a while in KV,
+    /// where the operator accepts that.
+    pub const fn ends_without_cookie(self) -> bool {
+        matches!(self, Self::Durable | Self::Kv { delayed_logout: true })
+    }
 }
 
 /// Which layers CSRF demands.

@@ -22,8 +22,13 @@ use crate::{
 /// without `global_fetch_strictly_public` a fetch to our own zone would go past its front door.
 const REQUIRED_FLAGS: [&str; 1] = ["global_fetch_strictly_public"];
 
-/// The Durable Object binding that keeps sessions.
-const SESSIONS: &str = "SESSIONS";
+/// The bindings that keep sessions, by where they are kept: names and what they have to be.
+const OBJECTS: &[(&str, &str)] = &[
+    ("SESSIONS", "a Durable Object binding of this name to the class SessionObject"),
+    ("SUBJECTS", "a Durable Object binding of this name to the class SubjectObject"),
+];
+const KV: &[(&str, &str)] =
+    &[("SESSIONS_KV", "a KV namespace binding of this name, because session.store is \"kv\"")];
 
 /// The Worker's environment, as far as it is configuration. The edge fills it in; natively a test
 /// does.
@@ -41,8 +46,10 @@ pub struct Environment {
     pub session_keys: Option<Secret<String>>,
     /// `NAME_KEY`: base64url of 32 bytes.
     pub name_key: Option<Secret<String>>,
+    /// `ADMIN_SECRET`: base64url of 32 bytes; optional.
+    pub admin_secret: Option<Secret<String>>,
     /// The names of all members of the environment that are objects: service bindings, `ASSETS`,
-    /// `SESSIONS`.
+    /// `SESSIONS`, `SESSIONS_KV`.
     pub bindings: Vec<String>,
     /// The compatibility flags that are enabled.
     pub compatibility_flags: Vec<String>,
@@ -55,29 +62,39 @@ pub struct Environment {
 /// All faults at once; with a single one there is no [`Config`].
 pub fn parse(environment: &Environment) -> Result<Config, ConfigFaults> {
     let mut faults = Faults::default();
-    check_platform(environment, &mut faults);
+    let in_kv = names_kv(environment);
+    check_platform(environment, in_kv, &mut faults);
     let secrets = Secrets::read(environment, &mut faults);
     let tokenkeep = read_variables(environment, &mut faults);
     let routes = read_routes_variable(environment, tokenkeep.as_ref(), &mut faults);
     let config = tokenkeep.as_ref().and_then(|value| {
         let root = Field { key: String::new(), value };
         root.table(&mut faults, |table, faults| {
-            read_top_level(table, environment, routes.as_ref(), secrets, faults)
+            read_top_level(table, environment, routes.as_ref(), secrets, in_kv, faults)
         })?
     });
     faults.settle(config)
 }
 
-fn check_platform(environment: &Environment, faults: &mut Faults) {
+/// Whether sessions are to be kept in KV, which other parts have to fit. Asked before anything is
+/// read; what can't be read is said where it is read.
+fn names_kv(environment: &Environment) -> bool {
+    let tokenkeep = read_variables(environment, &mut Faults::default());
+    let store = tokenkeep.as_ref().and_then(|value| value.get("session")?.get("store"));
+    store.and_then(Value::as_str) == Some("kv")
+}
+
+fn check_platform(environment: &Environment, in_kv: bool, faults: &mut Faults) {
     for flag in REQUIRED_FLAGS {
         if !environment.compatibility_flags.iter().any(|enabled| enabled == flag) {
             let found = format!("no \"{flag}\"");
             faults.add("compatibility_flags", found, "this flag in the wrangler file");
         }
     }
-    if !environment.bindings.iter().any(|name| name == SESSIONS) {
-        let expected = "a Durable Object binding of this name to the class SessionObject";
-        faults.add(SESSIONS, "nothing", expected);
+    for (binding, expected) in if in_kv { KV } else { OBJECTS } {
+        if !environment.bindings.iter().any(|name| name == binding) {
+            faults.add(*binding, "nothing", *expected);
+        }
     }
 }
 
@@ -85,12 +102,33 @@ fn check_platform(environment: &Environment, faults: &mut Faults) {
 struct Secrets {
     client: Option<Secret<String>>,
     keys: Option<KeyRing>,
+    admin: Option<Secret<String>>,
 }
 
 impl Secrets {
     fn read(environment: &Environment, faults: &mut Faults) -> Self {
         let keys = Self::read_keys(environment, faults);
-        Self { client: Self::read_client(environment, faults), keys }
+        let client = Self::read_client(environment, faults);
+        Self { client, keys, admin: Self::read_admin(environment, faults) }
+    }
+
+    /// Guessed by nobody, whatever the rate: 32 random bytes, and no other secret of ours.
+    fn read_admin(environment: &Environment, faults: &mut Faults) -> Option<Secret<String>> {
+        const EXPECTED: &str = "32 random bytes as base64url without padding, used for nothing else; or no such secret";
+        let secret = environment.admin_secret.as_ref()?;
+        let is_random = base64url::decode_array::<32>(secret.expose())
+            .is_some_and(|bytes| bytes.iter().any(|byte| Some(byte) != bytes.first()));
+        if !is_random {
+            faults.add("ADMIN_SECRET", "a secret that can't be used", EXPECTED);
+            return None;
+        }
+        let others = [&environment.client_secret, &environment.session_keys, &environment.name_key];
+        let holds = |other: &Secret<String>| other.expose().contains(secret.expose().as_str());
+        if others.into_iter().flatten().any(holds) {
+            faults.add("ADMIN_SECRET", "a secret that is used elsewhere too", EXPECTED);
+            return None;
+        }
+        Some(secret.clone())
     }
 
     /// RFC 6749 Appendix A.2: printable ASCII. A line break at the end, as `echo` makes it, would
@@ -204,13 +242,27 @@ fn read_top_level(
     environment: &Environment,
     routes_variable: Option<&Value>,
     secrets: Secrets,
+    in_kv: bool,
     faults: &mut Faults,
 ) -> Option<Config> {
     let allow_loopback_http = table.flag("dangerously_allow_loopback_http", false, faults);
     let origins = read_origins(table, allow_loopback_http, faults);
     let base_path = read_base_path(table, faults);
-    let provider = read_provider(table, allow_loopback_http, &origins, secrets.client, faults);
+    let admin_secret = secrets.admin;
+    let surroundings = provider::Surroundings {
+        allow_loopback_http,
+        has_loopback_http_origin: origins.iter().any(|origin| origin.is_loopback_http),
+        in_kv,
+        client_secret: secrets.client,
+    };
+    let provider = read_provider(table, surroundings, faults);
     let session = limits::read(table, secrets.keys, faults);
+    let ends_without_cookie =
+        session.as_ref().is_none_or(|session| session.store.ends_without_cookie());
+    if admin_secret.is_some() && !ends_without_cookie {
+        let found = "a secret, and sessions in KV that nobody but their cookies can end";
+        faults.add("ADMIN_SECRET", found, "session.kv_delayed_logout = true, or no such secret");
+    }
     let csrf = table.choice(
         "csrf",
         &[("fetch-metadata", CsrfPolicy::FetchMetadata), ("header", CsrfPolicy::Header)],
@@ -225,11 +277,7 @@ fn read_top_level(
         routes::read(&field, environment, &surroundings, faults)
     });
     let post_logout_target = read_post_logout_target(table, &base_path, faults);
-    let jurisdiction = table.choice(
-        "jurisdiction",
-        &[("eu", Some(Jurisdiction::Eu)), ("fedramp", Some(Jurisdiction::Fedramp))],
-        faults,
-    );
+    let jurisdiction = read_jurisdiction(table, in_kv, faults);
     let log_subject = table
         .field("log")
         .and_then(|log| log.table(faults, |table, faults| table.flag("subject", false, faults)));
@@ -244,7 +292,22 @@ fn read_top_level(
         allow_loopback_http,
         jurisdiction,
         log_subject: log_subject.unwrap_or(false),
+        admin_secret,
     })
+}
+
+fn read_jurisdiction(
+    table: &mut Table<'_>,
+    in_kv: bool,
+    faults: &mut Faults,
+) -> Option<Jurisdiction> {
+    if let Some(field) = table.field("jurisdiction").filter(|_| in_kv) {
+        let expected = "no jurisdiction with session.store = \"kv\": KV can't be kept in a place";
+        field.refuse(expected, faults);
+        return None;
+    }
+    let choices = [("eu", Some(Jurisdiction::Eu)), ("fedramp", Some(Jurisdiction::Fedramp))];
+    table.choice("jurisdiction", &choices, faults)
 }
 
 /// One origin or a list of them; they share one SPA.
@@ -299,16 +362,9 @@ fn read_post_logout_target(table: &mut Table<'_>, base_path: &str, faults: &mut 
 
 fn read_provider(
     table: &mut Table<'_>,
-    allow_loopback_http: bool,
-    origins: &[Origin],
-    client_secret: Option<Secret<String>>,
+    surroundings: provider::Surroundings,
     faults: &mut Faults,
 ) -> Option<ProviderConfig> {
     let field = table.required("provider", "a table with issuer and client_id", faults)?;
-    let surroundings = provider::Surroundings {
-        allow_loopback_http,
-        has_loopback_http_origin: origins.iter().any(|origin| origin.is_loopback_http),
-        client_secret,
-    };
     field.table(faults, |table, faults| provider::read(table, surroundings, faults))?
 }

@@ -47,6 +47,8 @@ pub(super) struct Surroundings {
     pub(super) allow_loopback_http: bool,
     /// Whether an origin of ours is http on loopback.
     pub(super) has_loopback_http_origin: bool,
+    /// Whether sessions are kept in KV.
+    pub(super) in_kv: bool,
     /// `CLIENT_SECRET`; where it is missing that is a fault already.
     pub(super) client_secret: Option<Secret<String>>,
 }
@@ -85,8 +87,8 @@ pub(super) fn read(
     );
     let userinfo = table.flag("userinfo", false, faults);
     let id_token_hint = table.flag("id_token_hint", true, faults);
-    let rotates_refresh_tokens =
-        table.field("rotates_refresh_tokens").and_then(|field| field.flag(faults));
+    let frontchannel_logout = read_frontchannel_logout(table, surroundings.in_kv, faults);
+    let rotates_refresh_tokens = read_rotation(table, surroundings.in_kv, faults);
     let (issuer, allow_http) = issuer?;
     Some(ProviderConfig {
         issuer,
@@ -99,9 +101,22 @@ pub(super) fn read(
         id_token_alg,
         userinfo,
         id_token_hint,
+        frontchannel_logout,
         rotates_refresh_tokens,
         allow_http,
     })
+}
+
+/// A marker in KV would be stored for anybody who sends a `sid`.
+fn read_frontchannel_logout(table: &mut Table<'_>, in_kv: bool, faults: &mut Faults) -> bool {
+    let Some(field) = table.field("frontchannel_logout") else { return false };
+    let is_on = field.flag(faults).unwrap_or(false);
+    if is_on && in_kv {
+        let expected = "false with store = \"kv\": a frame isn't authenticated, and there it would \
+                        have something stored";
+        field.refuse(expected, faults);
+    }
+    is_on
 }
 
 /// OpenID Connect Discovery §3: https, no query, no fragment. Kept byte for byte, since `iss` is
@@ -240,6 +255,19 @@ fn param_refusal(name: &str) -> Option<&'static str> {
         .iter()
         .any(|own| own.eq_ignore_ascii_case(name))
         .then_some("no parameter of the protocol's own: Tokenkeep sets those")
+}
+
+/// KV can't keep two refreshes apart, and the second with a token that the first has spent would
+/// end the session at the provider: so the operator has to say which kind of provider it is.
+fn read_rotation(table: &mut Table<'_>, in_kv: bool, faults: &mut Faults) -> Option<bool> {
+    const EXPECTED: &str = "a word on your provider, because KV can't keep two refreshes apart: \
+        false if a refresh token may be used again and again, true if each use brings a new one \
+        (sessions then end with their access token)";
+    if in_kv {
+        table.required("rotates_refresh_tokens", EXPECTED, faults)?.flag(faults)
+    } else {
+        table.field("rotates_refresh_tokens")?.flag(faults)
+    }
 }
 
 fn read_response_mode(

@@ -1,5 +1,6 @@
 //! Every rule has a case that goes red without it. Here: the whole and the environment.
 
+mod kv;
 mod routes;
 mod sections;
 
@@ -43,7 +44,8 @@ fn environment(tokenkeep: Value) -> Environment {
         client_secret: Some(Secret::from("s3cr3t")),
         session_keys: Some(Secret::from(SESSION_KEYS)),
         name_key: Some(Secret::from(NAME_KEY)),
-        bindings: ["SESSIONS", "API", "ASSETS"].map(str::to_owned).to_vec(),
+        admin_secret: None,
+        bindings: ["SESSIONS", "SUBJECTS", "API", "ASSETS"].map(str::to_owned).to_vec(),
         compatibility_flags: vec!["global_fetch_strictly_public".to_owned()],
     }
 }
@@ -101,6 +103,7 @@ fn a_right_configuration_is_read_whole_with_its_defaults() {
     assert!(!provider.userinfo && provider.id_token_hint);
     assert_eq!(provider.rotates_refresh_tokens, None);
 
+    assert_eq!(config.session.store, Store::Durable);
     assert_eq!(config.session.idle, Duration::from_secs(60 * 60));
     assert_eq!(config.session.absolute, Duration::from_secs(24 * 60 * 60));
     assert_eq!(config.session.cache, Duration::from_secs(5));
@@ -215,6 +218,7 @@ fn every_wrong_key_is_named_at_once() {
     let expected = [
         "compatibility_flags",
         "SESSIONS",
+        "SUBJECTS",
         "SESSION_KEYS",
         "NAME_KEY",
         "CLIENT_SECRET",
@@ -248,6 +252,7 @@ fn nothing_at_all_is_answered_with_what_is_needed() {
     let expected = [
         "compatibility_flags",
         "SESSIONS",
+        "SUBJECTS",
         "SESSION_KEYS",
         "NAME_KEY",
         "CLIENT_SECRET",
@@ -318,7 +323,7 @@ fn routes_come_from_one_place() {
 #[test]
 fn secrets_bindings_and_flags_are_demanded() {
     type Spoil = fn(&mut Environment);
-    let cases: [(Spoil, &[&str]); 13] = [
+    let cases: [(Spoil, &[&str]); 14] = [
         (|e| e.client_secret = None, &["CLIENT_SECRET"]),
         (|e| e.client_secret = Some(Secret::from("")), &["CLIENT_SECRET"]),
         (|e| e.client_secret = Some(Secret::from("s3cr3t\n")), &["CLIENT_SECRET"]),
@@ -326,6 +331,14 @@ fn secrets_bindings_and_flags_are_demanded() {
         (|e| e.session_keys = None, &["SESSION_KEYS"]),
         (|e| e.session_keys = Some(Secret::from("")), &["SESSION_KEYS"]),
         (|e| e.session_keys = Some(Secret::from("a:short")), &["SESSION_KEYS"]),
+        // One kid for two keys.
+        (
+            |e| {
+                let another = SESSION_KEYS.replacen("AQID", "AQIE", 1);
+                e.session_keys = Some(Secret::new(format!("{SESSION_KEYS},{another}")));
+            },
+            &["SESSION_KEYS"],
+        ),
         (|e| e.name_key = None, &["NAME_KEY"]),
         (|e| e.name_key = Some(Secret::from("short")), &["NAME_KEY"]),
         (

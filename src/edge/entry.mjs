@@ -17,7 +17,10 @@ let poisoned = false;
 // The generation that each half is configured in; the halves share no state.
 let workerConfigured = -1;
 let objectsConfigured = -1;
-let jurisdiction = "";
+// Where sessions are kept ("durable" or "kv"), and where objects live, as either half knows it.
+let store = "";
+let workerJurisdiction = "";
+let objectsJurisdiction = "";
 
 // A trap inside a Rust future reaches no catch: only this event tells.
 addEventListener("error", (event) => noteTrap(event.error));
@@ -49,6 +52,7 @@ function environmentText(env) {
     client_secret: env.CLIENT_SECRET ?? null,
     session_keys: env.SESSION_KEYS ?? null,
     name_key: env.NAME_KEY ?? null,
+    admin_secret: env.ADMIN_SECRET ?? null,
     bindings,
     compatibility_flags: Object.keys(flags).filter((name) => flags[name]),
   });
@@ -57,7 +61,7 @@ function environmentText(env) {
 function enterWorkerHalf(env) {
   enter();
   if (workerConfigured === generation) return;
-  jurisdiction = core.configure_worker(environmentText(env));
+  [store, workerJurisdiction] = core.configure_worker(environmentText(env)).split("\n");
   workerConfigured = generation;
 }
 
@@ -82,16 +86,37 @@ function settled(promise, limit) {
   return Promise.race([promise, watch]).finally(() => clearInterval(timer));
 }
 
-// Asks a session's object; one that restarted under the call is asked once more, on a fresh stub. No
-// command does harm when it is delivered twice. (The second delivery of a logout whose first reply was
-// lost has no logout URL to give: the session here has ended, the provider's stays.)
-async function ask(env, name, text) {
-  const namespace = jurisdiction ? env.SESSIONS.jurisdiction(jurisdiction) : env.SESSIONS;
+// Asks an object; one that restarted under the call is asked once more, on a fresh stub. No command
+// does harm when it is delivered twice. (The second delivery of a logout whose first reply was lost has
+// no logout URL to give: the session here has ended, the provider's stays.)
+async function ask(binding, jurisdiction, name, text) {
+  const namespace = jurisdiction ? binding.jurisdiction(jurisdiction) : binding;
   try {
     return await namespace.getByName(name).command(text);
   } catch {
     return await namespace.getByName(name).command(text);
   }
+}
+
+const asker = (binding, jurisdiction) => (name, text) => ask(binding, jurisdiction, name, text);
+
+// How the Worker half reaches sessions and subjects.
+function askers(env, ctx) {
+  if (store !== "kv") return [env.SESSIONS, env.SUBJECTS].map((binding) => asker(binding, workerJurisdiction));
+  return ["ask_kv", "ask_kv_subject"].map((entry) => (_name, text) => askKv(env, ctx, entry, text).catch(() => askKv(env, ctx, entry, text)));
+}
+
+// A session in KV has no object: the core runs its machine here. What the command leads to after its
+// reply (a refresh ahead of time, a revocation) goes on, and so does the command when the client leaves.
+// One that the core trapped under is asked once more, as an object is.
+async function askKv(env, ctx, entry, text) {
+  // The endpoint that asks is wasm, and may be on the stack.
+  await undefined;
+  enterWorkerHalf(env);
+  return new Promise((resolve, reject) => {
+    const done = settled(core[entry](env.SESSIONS_KV, text, resolve), 60_000);
+    ctx.waitUntil(done.then(() => reject(new Error("the core gave no reply")), reject));
+  });
 }
 
 function answer(text) {
@@ -166,7 +191,7 @@ async function follow(plan, head, request, env, ctx) {
       case "K": {
         let reply = "";
         try {
-          reply = await ask(env, lines[1], lines[2]);
+          reply = await askers(env, ctx)[0](lines[1], lines[2]);
         } catch {
           // An empty reply is the core's word for a store that didn't answer.
         }
@@ -185,7 +210,7 @@ async function follow(plan, head, request, env, ctx) {
         const limit = Number(lines[1]);
         const form = limit > 0 ? await boundedText(request, limit) : undefined;
         enterWorkerHalf(env);
-        return answer(await settled(core.endpoint(head, form, (name, text) => ask(env, name, text)), 60_000));
+        return answer(await settled(core.endpoint(head, form, ...askers(env, ctx)), 60_000));
       }
       case "S":
         if (env.ASSETS) return env.ASSETS.fetch(request);
@@ -268,10 +293,10 @@ class CoreObject extends DurableObject {
     }
     if (this.#object === null) {
       if (objectsConfigured !== generation) {
-        core.configure_objects(environmentText(this.env));
+        objectsJurisdiction = core.configure_objects(environmentText(this.env));
         objectsConfigured = generation;
       }
-      this.#object = new core.SessionObject(this.ctx);
+      this.#object = this.make();
       this.#generation = generation;
     }
     return this.#object;
@@ -285,7 +310,7 @@ class CoreObject extends DurableObject {
       noteTrap(error);
       // What it waited for went with the instance: the caller's second try is to find a fresh object.
       if (poisoned || this.#generation !== generation) this.ctx.abort("the core was restarted");
-      throw new Error("the session's object failed");
+      throw new Error("the object failed");
     }
   }
 
@@ -294,17 +319,24 @@ class CoreObject extends DurableObject {
       this.enter().alarm();
     } catch (error) {
       noteTrap(error);
-      throw new Error("the session's object failed");
+      throw new Error("the object failed");
     }
   }
 }
 
-export class SessionObject extends CoreObject {}
+/** Keeps one session. */
+export class SessionObject extends CoreObject {
+  make() {
+    return new core.SessionObject(this.ctx, asker(this.env.SUBJECTS, objectsJurisdiction));
+  }
+}
 
-// Lists a subject's sessions in a later release; declared from the first, because a class that comes
-// later asks every deployment for a migration. It stores nothing and knows no command.
-export class SubjectObject extends DurableObject {
-  async command() {
-    return '"unsupported"';
+/** Lists the sessions of a subject, or of a session at the provider. */
+export class SubjectObject extends CoreObject {
+  make() {
+    const sessions = asker(this.env.SESSIONS, objectsJurisdiction);
+    // One that is slow counts as silent and is asked again later. A logout of a hundred, five times
+    // twenty, under two names, is to be answered before its own time is up.
+    return new core.SubjectObject(this.ctx, (name, text) => settled(sessions(name, text), 5_000));
   }
 }

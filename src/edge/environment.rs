@@ -12,6 +12,7 @@ struct EnvironmentText {
     client_secret: Option<String>,
     session_keys: Option<String>,
     name_key: Option<String>,
+    admin_secret: Option<String>,
     bindings: Vec<String>,
     compatibility_flags: Vec<String>,
 }
@@ -19,7 +20,7 @@ struct EnvironmentText {
 /// Parses the entry's text. What can't be read at all (a secret that isn't text, say) is an empty
 /// environment, which the configuration's own faults then describe.
 pub(super) fn read(text: &str) -> config::Environment {
-    let Ok(read) = serde_json::from_str::<EnvironmentText>(text) else {
+    let Ok(read) = serde_json::from_slice::<EnvironmentText>(text.as_bytes()) else {
         return config::Environment::default();
     };
     config::Environment {
@@ -29,6 +30,7 @@ pub(super) fn read(text: &str) -> config::Environment {
         client_secret: read.client_secret.map(Secret::new),
         session_keys: read.session_keys.map(Secret::new),
         name_key: read.name_key.map(Secret::new),
+        admin_secret: read.admin_secret.map(Secret::new),
         bindings: read.bindings,
         compatibility_flags: read.compatibility_flags,
     }

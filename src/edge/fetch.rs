@@ -9,13 +9,13 @@ use web_sys::{
     WorkerGlobalScope,
 };
 
-use super::platform::Platform;
+use super::platform::OnPlatform;
 use crate::{
     app::ports::HttpClient,
     http::message::{HttpRequest, HttpResponse, TransportError},
 };
 
-impl HttpClient for Platform {
+impl<T: OnPlatform> HttpClient for T {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         exchange(&request).await.map_err(|failure| match failure {
             Failure::TooLarge => TransportError::TooLarge,

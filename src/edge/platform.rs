@@ -18,16 +18,21 @@ fn start() {
     }));
 }
 
-/// The clock, the source of randomness and the log, as the platform gives them.
+/// The clock, the source of randomness, the log and the network, as the platform gives them.
 pub(super) struct Platform;
 
-impl Clock for Platform {
+/// Who has them too.
+pub(super) trait OnPlatform {}
+
+impl OnPlatform for Platform {}
+
+impl<T: OnPlatform> Clock for T {
     fn now(&self) -> Timestamp {
         timestamp(js_sys::Date::now())
     }
 }
 
-impl Entropy for Platform {
+impl<T: OnPlatform> Entropy for T {
     #[expect(clippy::disallowed_methods, reason = "the one place where randomness enters")]
     #[expect(clippy::panic, reason = "a platform without randomness must not go on")]
     fn fill(&self, bytes: &mut [u8]) {
@@ -37,7 +42,7 @@ impl Entropy for Platform {
     }
 }
 
-impl AuditLog for Platform {
+impl<T: OnPlatform> AuditLog for T {
     fn record(&self, event: Event) {
         let line = event.line(self.now());
         web_sys::console::log_1(&JsValue::from_str(&line));

@@ -9,73 +9,68 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     rc::Rc,
-    time::Duration,
 };
 
-use futures_channel::oneshot;
-use js_sys::{Reflect, Uint8Array};
-use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
-use wasm_bindgen_futures::future_to_promise;
-use worker::worker_sys;
+use js_sys::Function;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
-use super::{environment, platform::Platform};
+use super::{
+    callers::{Callers, reply_text},
+    environment,
+    platform::Platform,
+    row::Row,
+    store::Objects,
+    work_ports::WorkPorts,
+};
 use crate::{
     app::{
         ObjectContext,
         context::session_hash,
-        exchange,
         keys::KeyCache,
-        ports::{AuditLog as _, Clock as _, Entropy as _},
-        refresh, revoke,
+        ports::{AuditLog as _, Clock as _, Entropy as _, SubjectStore as _},
+        work,
     },
     config,
-    session::{CallerId, Effect, Envelope, Input, Machine, ObjectConfig, Reply, SessionKey, Work},
-    time::Timestamp,
+    session::{
+        Effect, Envelope, IndexNames, Input, Machine, ObjectConfig, Reply, SessionKey, Work,
+        subject::SubjectCommand,
+    },
 };
-
-/// The storage key of the object's one row.
-const ROW: &str = "session";
-
-/// How long an alarm is put off while the configuration is faulty.
-const UNCONFIGURED_RECHECK: Duration = Duration::from_secs(600);
 
 thread_local! {
     /// The object half's statics: values only, shared with no Worker half.
-    static OBJECTS: RefCell<Option<Rc<Objects>>> = const { RefCell::new(None) };
+    static OBJECTS: RefCell<Option<Rc<Configured>>> = const { RefCell::new(None) };
 }
 
-struct Objects {
-    config: ObjectConfig,
+/// What all objects of an isolate have in common.
+pub(super) struct Configured {
+    pub(super) config: ObjectConfig,
     log_subject: bool,
     keys: RefCell<KeyCache>,
 }
 
+/// The object half's configuration; nothing while it is faulty.
+pub(super) fn configured_objects() -> Option<Rc<Configured>> {
+    OBJECTS.with(|half| half.borrow().clone())
+}
+
 /// Configures the object half of this isolate. A faulty configuration leaves it without one, and
-/// every command is answered [`Reply::Broken`]; the Worker half logs the faults.
+/// every command is answered [`Reply::Broken`]; the Worker half logs the faults. Returns the
+/// jurisdiction that other objects are asked in, or nothing.
 #[wasm_bindgen]
-pub fn configure_objects(environment: &str) {
-    let objects = config::parse(&environment::read(environment)).ok().map(|config| {
-        Rc::new(Objects {
+pub fn configure_objects(environment: &str) -> String {
+    let config = config::parse(&environment::read(environment)).ok();
+    let jurisdiction = config.as_ref().and_then(|config| config.jurisdiction);
+    let objects = config.map(|config| {
+        Rc::new(Configured {
             log_subject: config.log_subject,
             config: ObjectConfig { provider: config.provider, session: config.session },
             keys: RefCell::new(KeyCache::new()),
         })
     });
     OBJECTS.with(|half| *half.borrow_mut() = objects);
-}
-
-#[wasm_bindgen]
-extern "C" {
-    /// `ctx.storage.kv`: the synchronous key-value storage of an SQLite object.
-    type SyncKv;
-
-    #[wasm_bindgen(method, catch)]
-    fn get(this: &SyncKv, key: &str) -> Result<JsValue, JsValue>;
-
-    #[wasm_bindgen(method, catch)]
-    fn put(this: &SyncKv, key: &str, value: &Uint8Array) -> Result<(), JsValue>;
+    jurisdiction.map_or_else(String::new, |jurisdiction| jurisdiction.as_str().to_owned())
 }
 
 /// The struct behind the entry's `SessionObject` class. Methods take `&self` and hold no borrow
@@ -86,11 +81,11 @@ pub struct SessionObject {
 }
 
 struct Object {
-    state: worker::State,
+    row: Row,
+    subjects: Objects,
     /// Loaded at the first input; gone again when storage failed under it.
     machine: RefCell<Option<Machine>>,
-    callers: RefCell<BTreeMap<CallerId, oneshot::Sender<String>>>,
-    next_caller: Cell<u64>,
+    callers: Callers<Reply>,
     /// Counts the machines that storage failed under.
     life: Cell<u64>,
     /// Which session this is, once a command said so; for the log's hash only.
@@ -99,16 +94,16 @@ struct Object {
 
 #[wasm_bindgen]
 impl SessionObject {
-    /// Makes the struct for an object's `ctx`. Writes nothing and reads nothing.
+    /// Makes the struct for an object's `ctx`; `ask_subjects` reaches the subjects' objects. Writes
+    /// nothing and reads nothing.
     #[wasm_bindgen(constructor)]
-    pub fn new(ctx: JsValue) -> Self {
-        let state = worker::State::from(ctx.unchecked_into::<worker_sys::DurableObjectState>());
+    pub fn new(ctx: JsValue, ask_subjects: Function) -> Self {
         Self {
             object: Rc::new(Object {
-                state,
+                row: Row::new(ctx),
+                subjects: Objects::new(ask_subjects),
                 machine: RefCell::new(None),
-                callers: RefCell::new(BTreeMap::new()),
-                next_caller: Cell::new(0),
+                callers: Callers::default(),
                 life: Cell::new(0),
                 session: RefCell::new(None),
             }),
@@ -119,34 +114,22 @@ impl SessionObject {
     /// hand, which is the rule, or with a promise of it where the provider is asked first.
     pub fn command(&self, text: &str) -> Result<JsValue, JsValue> {
         let object = Rc::clone(&self.object);
-        // A command of a later release is not guessed at.
-        let Ok(envelope) = serde_json::from_str::<Envelope>(text) else {
+        let Some(envelope) = Envelope::parse(text) else {
             return Ok(reply_text(&Reply::Unsupported).into());
         };
-        let Some(objects) = OBJECTS.with(|half| half.borrow().clone()) else {
+        let Some(objects) = configured_objects() else {
             return Ok(reply_text(&Reply::Broken).into());
         };
         *object.session.borrow_mut() = Some(envelope.session_key.clone());
-        let caller = CallerId(object.next_caller.get());
-        object.next_caller.set(caller.0.wrapping_add(1));
-        let (sender, mut receiver) = oneshot::channel();
-        object.callers.borrow_mut().insert(caller, sender);
+        let (caller, reply) = self.object.callers.wait();
         object.feed(&objects, Input::Command { caller, envelope })?;
-        if let Ok(Some(reply)) = receiver.try_recv() {
-            return Ok(reply.into());
-        }
-        Ok(future_to_promise(async move {
-            receiver.await.map(JsValue::from).map_err(|_| JsValue::from_str("no reply"))
-        })
-        .into())
+        Ok(reply.now_or_later())
     }
 
     /// The alarm: whatever is due.
     pub fn alarm(&self) -> Result<(), JsValue> {
-        let Some(objects) = OBJECTS.with(|half| half.borrow().clone()) else {
-            // Put off, since the configuration may be mended. The platform gives an alarm that fails
-            // up after six tries, minutes later, and the row would stay for ever.
-            return self.object.set_alarm(Platform.now().after(UNCONFIGURED_RECHECK));
+        let Some(objects) = configured_objects() else {
+            return self.object.row.put_alarm_off();
         };
         Rc::clone(&self.object).feed(&objects, Input::Alarm)
     }
@@ -155,46 +138,43 @@ impl SessionObject {
 impl Object {
     /// One input through the machine, and its effects done. A storage failure forgets the
     /// machine, whose memory is then ahead of the storage, and everyone who waits.
-    fn feed(self: Rc<Self>, objects: &Rc<Objects>, input: Input) -> Result<(), JsValue> {
+    fn feed(self: Rc<Self>, objects: &Rc<Configured>, input: Input) -> Result<(), JsValue> {
         let done = self.effects(objects, input).and_then(|effects| {
             effects.into_iter().try_for_each(|effect| self.execute(objects, effect))
         });
         if done.is_err() {
             *self.machine.borrow_mut() = None;
             self.life.set(self.life.get().wrapping_add(1));
-            self.callers.borrow_mut().clear();
+            self.callers.dismiss();
         }
         done
     }
 
-    fn effects(&self, objects: &Objects, input: Input) -> Result<Vec<Effect>, JsValue> {
+    fn effects(&self, objects: &Configured, input: Input) -> Result<Vec<Effect>, JsValue> {
         let mut machine = self.machine.borrow_mut();
         if machine.is_none() {
-            let stored = self.load()?;
+            let stored = self.row.load()?;
             *machine = Some(Machine::load(objects.config.clone(), stored.as_deref()));
         }
         let Some(machine) = machine.as_mut() else { return Ok(Vec::new()) };
         Ok(machine.handle(input, Platform.now(), &mut |bytes| Platform.fill(bytes)))
     }
 
-    fn execute(self: &Rc<Self>, objects: &Rc<Objects>, effect: Effect) -> Result<(), JsValue> {
-        let storage = self.state.storage();
+    fn execute(self: &Rc<Self>, objects: &Rc<Configured>, effect: Effect) -> Result<(), JsValue> {
         match effect {
-            Effect::Put(row) => self.kv()?.put(ROW, &Uint8Array::from(row.as_slice())),
-            Effect::DeleteAll => storage.as_raw().delete_all().map(drop),
-            Effect::SetAlarm(Some(at)) => self.set_alarm(at),
-            Effect::SetAlarm(None) => {
-                storage.as_raw().delete_alarm(js_sys::Object::new()).map(drop)
-            }
+            Effect::Put(row) => self.row.put(&row),
+            Effect::DeleteAll => self.row.delete_all(),
+            Effect::SetAlarm(at) => self.row.set_alarm(at),
             Effect::Start(work) => {
                 self.start(objects, work);
                 Ok(())
             }
             Effect::Reply(caller, reply) => {
-                if let Some(sender) = self.callers.borrow_mut().remove(&caller) {
-                    // A caller that stopped waiting is no fault.
-                    let _gone = sender.send(reply_text(&reply));
-                }
+                self.callers.answer(caller, &reply);
+                Ok(())
+            }
+            Effect::Unlist { session, names } => {
+                self.unlist(session, names);
                 Ok(())
             }
             Effect::Audit(event) => {
@@ -204,65 +184,41 @@ impl Object {
         }
     }
 
+    fn unlist(&self, session: SessionKey, names: IndexNames) {
+        let subjects = self.subjects.clone();
+        self.row.wait_until(async move {
+            for name in names.iter() {
+                let command = SubjectCommand::Unlist { session: session.clone() };
+                // What is lost of this the subject's object finds out by asking.
+                let _lost = subjects.ask_subject(name, command).await;
+            }
+        });
+    }
+
     /// Talks to the provider, whether or not anyone still waits for it. What a machine asked for
     /// that is gone meanwhile is lost with it: to the next one it would be the result of whatever
     /// it has under way itself, a token for one API in the place of another's.
-    fn start(self: &Rc<Self>, objects: &Rc<Objects>, work: Work) {
+    fn start(self: &Rc<Self>, objects: &Rc<Configured>, work: Work) {
         let object = Rc::clone(self);
         let objects = Rc::clone(objects);
         let life = self.life.get();
-        self.state.wait_until(async move {
+        self.row.wait_until(async move {
             let session =
                 object.session.borrow().as_ref().map_or_else(String::new, |key| {
                     session_hash(&objects.config.session.keys, key)
                 });
             let ctx = ObjectContext {
                 config: &objects.config,
-                ports: &Platform,
+                ports: &WorkPorts::Objects(&object.subjects),
                 keys: &objects.keys,
                 session,
                 log_subject: objects.log_subject,
             };
-            let input = match work {
-                Work::Login(login) => {
-                    Input::LoginDone(Box::new(exchange::login(&ctx, &login).await))
-                }
-                Work::Refresh(work) => Input::RefreshDone(refresh::refresh(&ctx, &work).await),
-                Work::Revoke { endpoint, token } => {
-                    Input::RevocationDone(revoke::revoke(&ctx, &endpoint, &token).await)
-                }
-            };
+            let input = work::done(&ctx, work).await;
             if object.life.get() == life {
                 // What failed is stored nowhere; whoever waited is told by a dropped sender.
                 let _failed = object.feed(&objects, input);
             }
         });
     }
-
-    fn set_alarm(&self, at: Timestamp) -> Result<(), JsValue> {
-        let storage = self.state.storage();
-        storage.as_raw().set_alarm(date(at), js_sys::Object::new()).map(drop)
-    }
-
-    fn kv(&self) -> Result<SyncKv, JsValue> {
-        let storage = self.state.storage();
-        Reflect::get(storage.as_raw(), &JsValue::from_str("kv")).map(JsCast::unchecked_into)
-    }
-
-    fn load(&self) -> Result<Option<Vec<u8>>, JsValue> {
-        let value = self.kv()?.get(ROW)?;
-        if value.is_undefined() {
-            return Ok(None);
-        }
-        value.dyn_into::<Uint8Array>().map(|bytes| Some(bytes.to_vec()))
-    }
-}
-
-fn reply_text(reply: &Reply) -> String {
-    // Replies hold text, numbers and maps with text keys: nothing in them can fail to be written.
-    serde_json::to_string(reply).unwrap_or_else(|_| "\"broken\"".to_owned())
-}
-
-fn date(at: Timestamp) -> js_sys::Date {
-    js_sys::Date::new(&JsValue::from_f64(at.as_millis() as f64))
 }

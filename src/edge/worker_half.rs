@@ -16,29 +16,34 @@ use js_sys::Function;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::{
-    environment,
-    platform::{Platform, timestamp},
-    store::{DurableStore, command_text, parse_reply},
+    environment, kv_store,
+    platform::{OnPlatform, Platform, timestamp},
+    store::{Objects, command_text, read},
 };
 use crate::{
     app::{
         self,
         call::{Asking, Calls, Journey, Question, Step},
         context::event_id,
+        end_subject::Admission,
+        keys::KeyCache,
         metadata::MetadataCache,
-        ports::{AuditLog, Clock, Entropy, HttpClient, SessionStore, StoreError},
+        ports::{AuditLog as _, Clock as _, SessionStore, StoreError, SubjectStore},
     },
     audit::Event,
-    config::{self, Config},
+    config::{self, Config, Jurisdiction},
     http::{
         decide::{Forward, Replay},
         head::RequestHead,
-        message::{Answer, HttpRequest, HttpResponse, TransportError},
+        message::Answer,
         page,
         problem::{ProblemCode, problem},
         response_headers::ResponseEdit,
     },
-    session::{Command, Reply, SessionKey},
+    session::{
+        Command, Reply, SessionKey,
+        subject::{IndexName, SubjectCommand, SubjectReply},
+    },
     time::Timestamp,
 };
 
@@ -52,10 +57,11 @@ thread_local! {
     /// What is wrong with the configuration, and when that was last said.
     static FAULTS: RefCell<Option<(Vec<String>, Timestamp)>> = const { RefCell::new(None) };
     static METADATA: Rc<RefCell<MetadataCache>> = Rc::new(RefCell::new(MetadataCache::new()));
+    static KEYS: Rc<RefCell<KeyCache>> = Rc::new(RefCell::new(KeyCache::new()));
 }
 
-/// Configures this isolate's Worker half and logs every fault. Returns the jurisdiction that
-/// objects are asked in, or nothing.
+/// Configures this isolate's Worker half and logs every fault. Returns where sessions are kept, in
+/// two lines: `durable` or `kv`, and the jurisdiction that objects are asked in, or nothing.
 #[wasm_bindgen]
 pub fn configure_worker(environment: &str) -> String {
     let config = match config::parse(&environment::read(environment)) {
@@ -67,9 +73,12 @@ pub fn configure_worker(environment: &str) -> String {
             None
         }
     };
+    kv_store::configure(config.as_deref());
+    let in_kv = config.as_ref().is_some_and(|config| config.session.store.is_kv());
     let jurisdiction = config.as_ref().and_then(|config| config.jurisdiction);
     CONFIG.with(|half| *half.borrow_mut() = config);
-    jurisdiction.map_or_else(String::new, |jurisdiction| jurisdiction.as_str().to_owned())
+    let store = if in_kv { "kv" } else { "durable" };
+    format!("{store}\n{}", jurisdiction.map_or("", Jurisdiction::as_str))
 }
 
 /// Says again what is wrong with the configuration, at most once a minute: whoever looks at the log
@@ -104,8 +113,8 @@ pub fn plan(head: &str, now: f64) -> String {
 /// Goes on after the session's object was asked. An empty `reply` is a store that didn't answer.
 #[wasm_bindgen]
 pub fn plan_with_reply(head: &str, question: &str, reply: &str) -> String {
-    let Ok(question) = serde_json::from_str::<Question>(question) else { return internal() };
-    let reply = parse_reply(reply).ok();
+    let Ok(question) = read::<Question>(question) else { return internal() };
+    let reply = read(reply).ok();
     with_head(head, |config, head, calls| {
         step_text(head, &calls.replied(config, head, &question, reply.as_ref()))
     })
@@ -115,7 +124,7 @@ pub fn plan_with_reply(head: &str, question: &str, reply: &str) -> String {
 /// line, then the headers.
 #[wasm_bindgen]
 pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
-    let Ok(journey) = serde_json::from_str::<Journey>(journey) else { return internal() };
+    let Ok(journey) = read::<Journey>(journey) else { return internal() };
     let Some((status, headers)) = response_head(response) else { return internal() };
     match journey.plain(status, &headers) {
         Some(Ok(edit)) => edit_text(&edit),
@@ -132,7 +141,7 @@ pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
 /// Goes on with the API's own 401, where no other token could be had.
 #[wasm_bindgen]
 pub fn relay_held(journey: &str, response: &str) -> String {
-    let Ok(journey) = serde_json::from_str::<Journey>(journey) else { return internal() };
+    let Ok(journey) = read::<Journey>(journey) else { return internal() };
     let Some((status, headers)) = response_head(response) else { return internal() };
     match journey.held(status, &headers) {
         Ok(edit) => edit_text(&edit),
@@ -143,7 +152,12 @@ pub fn relay_held(journey: &str, response: &str) -> String {
 /// Runs an endpoint of ours. `body` is a form's text, where the plan asked for it and it could be
 /// read.
 #[wasm_bindgen]
-pub async fn endpoint(head: String, body: Option<String>, ask: Function) -> String {
+pub async fn endpoint(
+    head: String,
+    body: Option<String>,
+    ask_sessions: Function,
+    ask_subjects: Function,
+) -> String {
     let Some(config) = configured() else {
         return answer_text(&problem(ProblemCode::ConfigInvalid));
     };
@@ -151,9 +165,10 @@ pub async fn endpoint(head: String, body: Option<String>, ask: Function) -> Stri
         Ok(head) => head,
         Err(fault) => return answer_text(&problem(fault.code())),
     };
-    let metadata = METADATA.with(Rc::clone);
-    let ports = WorkerPorts { store: DurableStore::new(ask) };
-    let ctx = app::Context { config: &config, ports: &ports, metadata: &metadata };
+    let (metadata, keys) = (METADATA.with(Rc::clone), KEYS.with(Rc::clone));
+    let ports =
+        WorkerPorts { sessions: Objects::new(ask_sessions), subjects: Objects::new(ask_subjects) };
+    let ctx = app::Context { config: &config, ports: &ports, metadata: &metadata, keys: &keys };
     answer_text(&app::handle_endpoint(&ctx, &head, body.as_deref()).await)
 }
 
@@ -204,6 +219,14 @@ fn with_head(
 fn step_text(head: &RequestHead<'_>, step: &Step<'_, '_>) -> String {
     match step {
         Step::Answer(answer) => answered(answer),
+        Step::Admit(Admission::Granted) => format!("E\n{}", app::MAX_FORM),
+        Step::Admit(Admission::TooMany) => answered(&problem(ProblemCode::AdminRateLimited)),
+        Step::Admit(Admission::Refused { is_news }) => {
+            if *is_news {
+                Platform.record(Event::AdminRefused);
+            }
+            answered(&problem(ProblemCode::NotFound))
+        }
         Step::Ask(asking) => asking_text(asking),
         Step::Elsewhere => "S".to_owned(),
         Step::Endpoint(endpoint) if app::reads_body(*endpoint, head) => {
@@ -295,8 +318,11 @@ fn answer_text(answer: &Answer) -> String {
 
 /// The ports of one request's endpoint.
 struct WorkerPorts {
-    store: DurableStore,
+    sessions: Objects,
+    subjects: Objects,
 }
+
+impl OnPlatform for WorkerPorts {}
 
 impl SessionStore for WorkerPorts {
     /// A session that is ended is forgotten by this isolate before and after: what a call brought
@@ -306,7 +332,7 @@ impl SessionStore for WorkerPorts {
         if ends {
             forget(key);
         }
-        let reply = self.store.ask(key, command).await;
+        let reply = SessionStore::ask(&self.sessions, key, command).await;
         if ends {
             forget(key);
         }
@@ -314,30 +340,21 @@ impl SessionStore for WorkerPorts {
     }
 }
 
+impl SubjectStore for WorkerPorts {
+    /// The same for sessions that a subject's object has ended.
+    async fn ask_subject(
+        &self,
+        index: &IndexName,
+        command: SubjectCommand,
+    ) -> Result<SubjectReply, StoreError> {
+        let reply = self.subjects.ask_subject(index, command).await;
+        if let Ok(SubjectReply::Ended { sessions, .. }) = &reply {
+            sessions.iter().for_each(forget);
+        }
+        reply
+    }
+}
+
 fn forget(key: &SessionKey) {
     CALLS.with(|calls| calls.borrow_mut().forget(key));
-}
-
-impl HttpClient for WorkerPorts {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        Platform.send(request).await
-    }
-}
-
-impl Clock for WorkerPorts {
-    fn now(&self) -> Timestamp {
-        Platform.now()
-    }
-}
-
-impl Entropy for WorkerPorts {
-    fn fill(&self, bytes: &mut [u8]) {
-        Platform.fill(bytes);
-    }
-}
-
-impl AuditLog for WorkerPorts {
-    fn record(&self, event: Event) {
-        Platform.record(event);
-    }
 }

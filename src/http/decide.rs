@@ -154,6 +154,10 @@ fn decide_endpoint<'c, 'h>(
     head: &RequestHead<'_>,
 ) -> Decision<'c, 'h> {
     let methods = endpoint.methods(config);
+    // Whoever may not use it is not to learn that it is there, by `Allow` neither.
+    if endpoint == EndpointName::EndSubject && !methods.contains(&head.method) {
+        return Decision::Answer(problem(ProblemCode::NotFound));
+    }
     if head.is_preflight() {
         return Decision::Answer(preflight());
     }

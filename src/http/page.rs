@@ -64,6 +64,16 @@ pub fn reload(origin: &Origin, href: &str) -> Answer {
     html(origin, 200, &refresh, "One moment", "Opening the page…", &links, &Note::default())
 }
 
+/// The answer to a frame of the provider's: nothing to see, and nobody else may frame it.
+pub fn framed(provider_origin: &str) -> Answer {
+    let policy = format!("default-src 'none'; base-uri 'none'; frame-ancestors {provider_origin}");
+    let mut headers = common_headers();
+    headers.push(("content-type", Cow::Borrowed("text/html; charset=utf-8")));
+    headers.push(("content-security-policy", Cow::Owned(policy)));
+    let body = "<!doctype html><html lang=\"en\"><title>Logged out</title></html>".to_owned();
+    Answer { status: 200, headers, body }
+}
+
 /// The login's URL that returns to `return_to`.
 fn login_url(config: &Config, return_to: &str) -> String {
     let query: String = url::form_urlencoded::Serializer::new(String::new())

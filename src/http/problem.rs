@@ -121,8 +121,8 @@ problems! {
         "The request's body is larger than this endpoint reads."
         "The client: send what the endpoint asks for and nothing else.";
     ContentTypeUnsupported = 415 "content_type_unsupported" Browser "The content type is not supported"
-        "This endpoint reads application/x-www-form-urlencoded only."
-        "The client: send a form.";
+        "The body is not of the type that this endpoint reads."
+        "The client: send the type that the table of endpoints names: a form, or JSON.";
     EarlyData = 425 "early_data" Browser "Too early"
         "The request came as TLS early data, which can be replayed, so it was not acted on."
         "Nobody: the browser sends it again by itself when the handshake is done.";
@@ -223,11 +223,28 @@ problems! {
     IdentityRefused = 502 "identity_refused" Provider "The login service's word could not be trusted"
         "The proof of identity from the login service failed a check, so nobody was logged in."
         "The operator: the log names the check (issuer, audience, signature algorithm, nonce, time).";
+    LoginEnded = 403 "login_ended" Browser "The login was ended meanwhile"
+        "The login service ended this login before it was completed here. Please log in again."
+        "The person: log in again. A logout at the provider, or an administrator's, came in between.";
 
     // Logout.
     LogoutLinkUsed = 410 "logout_link_used" Browser "This logout link was already used"
         "The link to finish the logout works once, for two minutes. The session here has ended."
         "Nobody: the session has ended. To log out at the provider too, log out there.";
+    LogoutTokenInvalid = 400 "logout_token_invalid" Provider "The logout token is not valid"
+        "The logout token failed a check, so nothing was ended."
+        "The operator: the log names the check (issuer, audience, algorithm, events, time, replay).";
+
+    // The person's devices, the administrator.
+    ParametersInvalid = 400 "parameters_invalid" Browser "The request's parameters are not valid"
+        "The body has to be a JSON object with exactly the members that this endpoint takes."
+        "The client: see the table of endpoints.";
+    DeviceUnknown = 404 "device_unknown" Browser "There is no such device"
+        "None of your sessions has this name, or it has ended already."
+        "The client: load the list again.";
+    AdminRateLimited = 429 "admin_rate_limited" Operator "Too many requests"
+        "There were more of these requests within a minute than are served."
+        "The operator: wait a minute; end subjects one after the other.";
 }
 
 impl ProblemCode {
@@ -252,7 +269,10 @@ impl ProblemCode {
             Self::SessionUnavailable => Some("2"),
             Self::ProviderUnavailable => Some("5"),
             Self::ProviderOverloaded => Some("15"),
-            Self::ProviderRefusesClient | Self::ConfigInvalid | Self::LoginLoop => Some("60"),
+            Self::AdminRateLimited
+            | Self::ProviderRefusesClient
+            | Self::ConfigInvalid
+            | Self::LoginLoop => Some("60"),
             _ => None,
         }
     }

@@ -30,16 +30,37 @@ pub enum EndpointName {
     LoggedOut,
     /// `session`
     Session,
+    /// `sessions`: the person's devices
+    Sessions,
+    /// `sessions/end`
+    SessionsEnd,
+    /// `backchannel-logout`
+    BackchannelLogout,
+    /// `frontchannel-logout`; only where it is configured
+    FrontchannelLogout,
+    /// `admin/end-sessions`; only where there is an `ADMIN_SECRET`
+    EndSubject,
     /// `health`
     Health,
 }
 
 impl EndpointName {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Login, Self::Callback, Self::Logout, Self::LoggedOut, Self::Session, Self::Health];
+    pub const ALL: [Self; 11] = [
+        Self::Login,
+        Self::Callback,
+        Self::Logout,
+        Self::LoggedOut,
+        Self::Session,
+        Self::Sessions,
+        Self::SessionsEnd,
+        Self::BackchannelLogout,
+        Self::FrontchannelLogout,
+        Self::EndSubject,
+        Self::Health,
+    ];
 
-    /// The last segment of its path.
+    /// Its path below the base path.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Login => "login",
@@ -47,6 +68,11 @@ impl EndpointName {
             Self::Logout => "logout",
             Self::LoggedOut => "logged-out",
             Self::Session => "session",
+            Self::Sessions => "sessions",
+            Self::SessionsEnd => "sessions/end",
+            Self::BackchannelLogout => "backchannel-logout",
+            Self::FrontchannelLogout => "frontchannel-logout",
+            Self::EndSubject => "admin/end-sessions",
             Self::Health => "health",
         }
     }
@@ -54,13 +80,30 @@ impl EndpointName {
     /// The methods that it takes.
     pub const fn methods(self, config: &Config) -> &'static [Method] {
         match self {
-            Self::Login | Self::LoggedOut | Self::Session => &[Method::Get],
+            Self::Login
+            | Self::LoggedOut
+            | Self::Session
+            | Self::Sessions
+            | Self::FrontchannelLogout => &[Method::Get],
+            Self::SessionsEnd | Self::BackchannelLogout | Self::EndSubject => &[Method::Post],
             Self::Callback => match config.provider.response_mode {
                 ResponseMode::Query => &[Method::Get],
                 ResponseMode::FormPost => &[Method::Get, Method::Post],
             },
             Self::Logout => &[Method::Get, Method::Post],
             Self::Health => &[Method::Get, Method::Head],
+        }
+    }
+
+    /// Whether there is such an endpoint here: what is off is nowhere to be seen.
+    const fn is_on(self, config: &Config) -> bool {
+        match self {
+            Self::FrontchannelLogout => config.provider.frontchannel_logout,
+            Self::EndSubject => config.admin_secret.is_some(),
+            Self::BackchannelLogout => config.session.store.ends_without_cookie(),
+            // KV has no list of a person's sessions.
+            Self::Sessions | Self::SessionsEnd => !config.session.store.is_kv(),
+            _ => true,
         }
     }
 }
@@ -71,6 +114,7 @@ pub fn choose<'c>(config: &'c Config, path: RequestPath<'_>) -> Target<'c> {
         let rest = path.as_str().get(config.base_path.len()..).unwrap_or_default();
         let name = rest.strip_prefix('/');
         let endpoint = EndpointName::ALL.into_iter().find(|e| name == Some(e.as_str()));
+        let endpoint = endpoint.filter(|endpoint| endpoint.is_on(config));
         return endpoint.map_or(Target::NoEndpoint, Target::Endpoint);
     }
     config

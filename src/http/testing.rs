@@ -6,7 +6,7 @@ use super::Method;
 use crate::{
     config::{
         ClientAuth, Config, CsrfPolicy, Navigation, Origin, ProviderConfig, Route, RoutePath,
-        SessionConfig, SessionRequirement, Upstream,
+        SessionConfig, SessionRequirement, Store, Upstream,
     },
     secret::Secret,
     session::{GrantedToken, KeyRing, SessionId, TokenKey},
@@ -75,6 +75,7 @@ pub(crate) fn config_with_routes(routes: impl IntoIterator<Item = Route>) -> Con
             ..crate::oauth::testing::provider()
         },
         session: SessionConfig {
+            store: Store::Durable,
             idle: Duration::from_secs(3600),
             absolute: Duration::from_secs(86_400),
             cache: Duration::from_secs(5),
@@ -87,6 +88,7 @@ pub(crate) fn config_with_routes(routes: impl IntoIterator<Item = Route>) -> Con
         allow_loopback_http: true,
         jurisdiction: None,
         log_subject: false,
+        admin_secret: None,
     }
 }
 

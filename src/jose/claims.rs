@@ -1,59 +1,86 @@
-//! The claims of a token (RFC 7519 §4), and which of them are about the person.
+//! The claims of a token (RFC 7519 §4): what an ID token and a logout token check alike, and which
+//! claims are about the person.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 
-use super::{id_token::IdTokenError, numeric_date};
+use super::{id_token::MAX_SUBJECT, numeric_date};
 use crate::time::Timestamp;
 
 /// Claims with typed access: present and of the wrong type is a fault.
-#[derive(Debug)]
 pub(super) struct Claims(pub(super) BTreeMap<String, Value>);
 
 impl Claims {
-    pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, IdTokenError> {
+    pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, ClaimError> {
         match self.0.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(IdTokenError::Malformed(name)),
+            Some(_) => Err(ClaimError::Malformed(name)),
         }
     }
 
-    pub(super) fn required_text(&self, name: &'static str) -> Result<&str, IdTokenError> {
-        self.text(name)?.ok_or(IdTokenError::Missing(name))
+    pub(super) fn required_text(&self, name: &'static str) -> Result<&str, ClaimError> {
+        self.text(name)?.ok_or(ClaimError::Missing(name))
     }
 
-    pub(super) fn date(&self, name: &'static str) -> Result<Option<Timestamp>, IdTokenError> {
+    pub(super) fn date(&self, name: &'static str) -> Result<Option<Timestamp>, ClaimError> {
         self.0
             .get(name)
-            .map(|value| numeric_date::parse(value).ok_or(IdTokenError::Malformed(name)))
+            .map(|value| numeric_date::parse(value).ok_or(ClaimError::Malformed(name)))
             .transpose()
     }
 
-    pub(super) fn required_date(&self, name: &'static str) -> Result<Timestamp, IdTokenError> {
-        self.date(name)?.ok_or(IdTokenError::Missing(name))
+    pub(super) fn required_date(&self, name: &'static str) -> Result<Timestamp, ClaimError> {
+        self.date(name)?.ok_or(ClaimError::Missing(name))
+    }
+
+    /// OpenID Connect Core §2: 1 to 255 ASCII characters, where it is there.
+    pub(super) fn subject(&self) -> Result<Option<&str>, ClaimError> {
+        let subject = self.text("sub")?;
+        if subject.is_some_and(|sub| sub.is_empty() || sub.len() > MAX_SUBJECT || !sub.is_ascii()) {
+            return Err(ClaimError::Malformed("sub"));
+        }
+        Ok(subject)
     }
 
     /// §3.1.3.7 step 3: us, as a string or a list, and nobody else.
-    pub(super) fn check_audience(&self, client_id: &str) -> Result<(), IdTokenError> {
+    pub(super) fn check_audience(&self, client_id: &str) -> Result<(), ClaimError> {
         let is_us = |audience: &Value| audience == client_id;
         match self.0.get("aud") {
-            None => Err(IdTokenError::Missing("aud")),
+            None => Err(ClaimError::Missing("aud")),
             Some(Value::String(audience)) if audience == client_id => Ok(()),
             Some(Value::Array(audiences)) if !audiences.is_empty() => {
                 match audiences.iter().all(is_us) {
                     true => Ok(()),
                     false if audiences.iter().all(Value::is_string) => {
-                        Err(IdTokenError::AudienceMismatch)
+                        Err(ClaimError::AudienceMismatch)
                     }
-                    false => Err(IdTokenError::Malformed("aud")),
+                    false => Err(ClaimError::Malformed("aud")),
                 }
             }
-            Some(Value::String(_)) => Err(IdTokenError::AudienceMismatch),
-            Some(_) => Err(IdTokenError::Malformed("aud")),
+            Some(Value::String(_)) => Err(ClaimError::AudienceMismatch),
+            Some(_) => Err(ClaimError::Malformed("aud")),
         }
     }
+}
+
+/// Shows nothing of the person.
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Claims([redacted])")
+    }
+}
+
+/// What is wrong with a claim, whatever kind of token it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClaimError {
+    /// Not there, and it must be.
+    Missing(&'static str),
+    /// Of the wrong type or out of its range; never taken for absent.
+    Malformed(&'static str),
+    /// We aren't among the audiences, or somebody else is.
+    AudienceMismatch,
 }
 
 /// The claims about the person: what may be shown to the person's own browser.

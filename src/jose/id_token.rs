@@ -10,10 +10,10 @@ use sha2::{Digest as _, Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    claims::{Claims, without_protocol_claims},
+    claims::{ClaimError, Claims, without_protocol_claims},
     json,
     jwk_set::JwkSet,
-    jws::{JwsError, UntrustedJws},
+    jws::{JwsError, TokenKind, UntrustedJws},
     refreshed::RefreshedAgainst,
 };
 use crate::{base64url, config::SigningAlg, secret::Secret, time::Timestamp};
@@ -78,7 +78,7 @@ impl<'a> UntrustedIdToken<'a> {
     pub fn parse(token: &'a Secret<String>) -> Result<Self, IdTokenError> {
         // Step 1: a token of five segments is encrypted, which no registration of ours asks for;
         // its text isn't base64url with a dot in it, so it ends here.
-        let jws = UntrustedJws::parse(token.expose())?;
+        let jws = UntrustedJws::parse(token.expose(), TokenKind::IdToken)?;
         let claims = json::object(&jws.payload).map_err(|_| IdTokenError::NotClaims)?;
         Ok(Self { jws, claims: Claims(claims) })
     }
@@ -194,10 +194,7 @@ impl<'a> UntrustedIdToken<'a> {
 
         // Section 2: what `sub` may be, and what kind of token this is: an event says that it is
         // a logout token (Back-Channel Logout §2.4), whatever its `typ`.
-        let subject = claims.required_text("sub")?;
-        if subject.is_empty() || subject.len() > MAX_SUBJECT || !subject.is_ascii() {
-            return Err(IdTokenError::Malformed("sub"));
-        }
+        claims.subject()?.ok_or(IdTokenError::Missing("sub"))?;
         if claims.0.contains_key("events") {
             return Err(IdTokenError::NotAnIdToken);
         }
@@ -241,6 +238,11 @@ impl VerifiedIdToken {
             auth_time: self.auth_time,
             claims: without_protocol_claims(self.claims.0),
         }
+    }
+
+    /// `iat`.
+    pub const fn issued_at(&self) -> Timestamp {
+        self.issued_at
     }
 
     /// What a later ID token of the same session is held against (§12.2); the session keeps it.
@@ -330,6 +332,16 @@ pub enum IdTokenError {
     /// §12.2: this claim isn't what it was at the login.
     #[error("the refreshed ID token's {0} is not the one of the login")]
     ChangedAtRefresh(&'static str),
+}
+
+impl From<ClaimError> for IdTokenError {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Missing(claim) => Self::Missing(claim),
+            ClaimError::Malformed(claim) => Self::Malformed(claim),
+            ClaimError::AudienceMismatch => Self::AudienceMismatch,
+        }
+    }
 }
 
 impl From<JwsError> for IdTokenError {

@@ -30,9 +30,9 @@ pub(super) struct UntrustedJws<'a> {
 }
 
 impl<'a> UntrustedJws<'a> {
-    /// Takes the token apart: three segments of strict base64url, a header that is a JSON object
-    /// and asks for nothing that we don't do.
-    pub(super) fn parse(token: &'a str) -> Result<Self, JwsError> {
+    /// Takes the token apart: three segments of strict base64url, a header that is a JSON object,
+    /// asks for nothing that we don't do and names no other kind of token.
+    pub(super) fn parse(token: &'a str, kind: TokenKind) -> Result<Self, JwsError> {
         if token.len() > MAX_TOKEN {
             return Err(JwsError::TooLarge);
         }
@@ -41,7 +41,7 @@ impl<'a> UntrustedJws<'a> {
         let (signed, signature) = token.rsplit_once('.').ok_or(JwsError::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(JwsError::Malformed)?;
         let decode = |segment: &str| base64url::decode(segment).ok_or(JwsError::Malformed);
-        let header = Header::parse(&decode(header)?)?;
+        let header = Header::parse(&decode(header)?, kind)?;
         Ok(Self {
             alg: header.alg,
             kid: header.kid,
@@ -79,6 +79,31 @@ impl fmt::Debug for UntrustedJws<'_> {
     }
 }
 
+/// What a token is to be: `typ` must not say that it is something else (RFC 8725 §3.11). A missing
+/// one says nothing; then the claims tell the kinds apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    /// OpenID Connect Core §2 asks for no `typ`: `JWT` (RFC 7519 §5.1) or `JOSE` (RFC 7515 §4.1.9).
+    IdToken,
+    /// `logout+jwt` (OpenID Connect Back-Channel Logout §2.4), or `JWT`, which providers write.
+    /// Not `secevent+jwt` (RFC 8417 §2.3): that is another profile's event, which may name its
+    /// subject elsewhere.
+    LogoutToken,
+}
+
+impl TokenKind {
+    /// Whether `typ` may stand in this kind's header. It is a media type, so its case doesn't
+    /// count and `application/` may be left out (RFC 7515 §4.1.9).
+    fn admits(self, typ: &str) -> bool {
+        let typ = typ.to_ascii_lowercase();
+        let typ = typ.strip_prefix("application/").unwrap_or(&typ);
+        match self {
+            Self::IdToken => matches!(typ, "jwt" | "jose"),
+            Self::LogoutToken => matches!(typ, "logout+jwt" | "jwt"),
+        }
+    }
+}
+
 /// Why a token is no JWS of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwsError {
@@ -102,6 +127,20 @@ pub enum JwsError {
     Signature,
 }
 
+impl JwsError {
+    /// The log's word for it.
+    pub(crate) const fn kind(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::Malformed => "not_a_jws",
+            Self::Extension => "header_extension",
+            Self::Type => "typ",
+            Self::UnknownKey => "unknown_key",
+            Self::Signature => "signature",
+        }
+    }
+}
+
 /// The name of an algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
 pub(crate) const fn name(alg: SigningAlg) -> &'static str {
     match alg {
@@ -118,7 +157,7 @@ struct Header {
 }
 
 impl Header {
-    fn parse(text: &[u8]) -> Result<Self, JwsError> {
+    fn parse(text: &[u8], kind: TokenKind) -> Result<Self, JwsError> {
         let members = json::object(text).map_err(|_| JwsError::Malformed)?;
         if ["crit", "b64", "zip", "cty"].iter().any(|name| members.contains_key(*name)) {
             return Err(JwsError::Extension);
@@ -128,18 +167,11 @@ impl Header {
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(_) => Err(JwsError::Malformed),
         };
-        if text("typ")?.is_some_and(|typ| !is_plain_jwt(&typ)) {
+        if text("typ")?.is_some_and(|typ| !kind.admits(&typ)) {
             return Err(JwsError::Type);
         }
         Ok(Self { alg: text("alg")?.ok_or(JwsError::Malformed)?, kid: text("kid")? })
     }
-}
-
-/// `JWT` (RFC 7519 §5.1) or `JOSE` (RFC 7515 §4.1.9), as a media type too. An access token
-/// (`at+jwt`), a logout token, a DPoP proof say that they are something else.
-fn is_plain_jwt(typ: &str) -> bool {
-    let typ = typ.to_ascii_lowercase();
-    matches!(typ.strip_prefix("application/").unwrap_or(&typ), "jwt" | "jose")
 }
 
 /// A public key that signatures are verified with.

@@ -1,5 +1,6 @@
-//! JOSE as far as a relying party needs it: the provider's keys (RFC 7517), signatures (RFC 7515)
-//! and the ID token's checks (OpenID Connect Core §3.1.3.7 and §12.2).
+//! JOSE as far as a relying party needs it: the provider's keys (RFC 7517), signatures (RFC 7515),
+//! the ID token's checks (OpenID Connect Core §3.1.3.7 and §12.2) and the logout token's (OpenID
+//! Connect Back-Channel Logout §2.6).
 //!
 //! The order of trust: one configured algorithm, the keys of the configured issuer's `jwks_uri`,
 //! and nothing that a token says about itself. `alg` is compared, never followed; `kid` chooses
@@ -10,6 +11,7 @@ pub mod id_token;
 pub mod json;
 pub mod jwk_set;
 pub mod jws;
+pub mod logout_token;
 pub mod numeric_date;
 pub mod refreshed;
 #[cfg(test)]
@@ -21,4 +23,8 @@ pub use id_token::{
 };
 pub use jwk_set::{JwkSet, JwkSetError};
 pub use jws::JwsError;
+pub use logout_token::{
+    LogoutSubject, LogoutTokenError, LogoutTokenExpectations, UntrustedLogoutToken,
+    VerifiedLogoutToken,
+};
 pub use refreshed::RefreshedAgainst;

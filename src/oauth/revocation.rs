@@ -16,20 +16,38 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// How long the revocation endpoint may take.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The revocation of a refresh token, which takes the access tokens of the grant with it
-/// (RFC 7009 §2.1).
+/// `token_type_hint` (RFC 7009 §2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenTypeHint {
+    /// An access token: a provider need not take it back (`unsupported_token_type`, §2.2.1).
+    AccessToken,
+    /// A refresh token, which should take the access tokens of its grant with it.
+    RefreshToken,
+}
+
+impl TokenTypeHint {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access_token",
+            Self::RefreshToken => "refresh_token",
+        }
+    }
+}
+
+/// The revocation of a token (RFC 7009 §2.1).
 pub fn request(
     provider: &ProviderConfig,
     revocation_endpoint: &str,
-    refresh_token: &Secret<String>,
+    token: &Secret<String>,
+    hint: TokenTypeHint,
 ) -> HttpRequest {
     client_auth::authenticate(
         provider,
         FormRequest {
             endpoint: revocation_endpoint,
             parameters: vec![
-                ("token", refresh_token.expose().as_str()),
-                ("token_type_hint", "refresh_token"),
+                ("token", token.expose().as_str()),
+                ("token_type_hint", hint.as_str()),
             ],
             max_bytes: MAX_BYTES,
             timeout: TIMEOUT,
@@ -57,12 +75,17 @@ mod tests {
     #[test]
     fn the_refresh_token_is_revoked_by_an_authenticated_client() {
         let endpoint = "https://id.example/revoke";
-        let request = request(&provider(), endpoint, &Secret::from("r t+1"));
-        assert_eq!(request.url, endpoint);
-        let expected = [("token", "r t+1"), ("token_type_hint", "refresh_token")];
-        assert_eq!(body(&request), pairs(&expected));
-        assert!(header(&request, "authorization").is_some());
-        assert_eq!((request.max_bytes, request.timeout), (MAX_BYTES, TIMEOUT));
+        for (hint, name) in [
+            (TokenTypeHint::RefreshToken, "refresh_token"),
+            (TokenTypeHint::AccessToken, "access_token"),
+        ] {
+            let request = request(&provider(), endpoint, &Secret::from("r t+1"), hint);
+            assert_eq!(request.url, endpoint);
+            let expected = [("token", "r t+1"), ("token_type_hint", name)];
+            assert_eq!(body(&request), pairs(&expected));
+            assert!(header(&request, "authorization").is_some());
+            assert_eq!((request.max_bytes, request.timeout), (MAX_BYTES, TIMEOUT));
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub(crate) fn provider() -> ProviderConfig {
         id_token_alg: SigningAlg::RS256,
         userinfo: false,
         id_token_hint: true,
+        frontchannel_logout: false,
         rotates_refresh_tokens: None,
         allow_http: false,
     }

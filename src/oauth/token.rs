@@ -90,8 +90,9 @@ pub struct TokenResponse {
     /// A bearer token of visible ASCII: it goes into a header as it is.
     pub access_token: Secret<String>,
     /// How long the access token lives, where the provider said so in a way that makes sense: an
-    /// integer, a float or a numeric string from 0 to [`MAX_LIFETIME_SECS`]. Anything else is
-    /// taken for unknown, not for a fault: the API's 401 then tells.
+    /// integer, a float or a numeric string from 1 to [`MAX_LIFETIME_SECS`]. Anything else is
+    /// taken for unknown, not for a fault: the API's 401 then tells. So is 0: whoever sends that
+    /// means "for ever" or doesn't know, and each call would ask for another token of the kind.
     pub expires_in: Option<Duration>,
     /// The new refresh token. On a refresh `None` means: keep the one there is (RFC 6749 §6).
     pub refresh_token: Option<Secret<String>>,
@@ -119,7 +120,8 @@ pub enum TokenError {
     /// 408, 425, 429, 503, `temporarily_unavailable`, `slow_down`: try again later.
     #[error("the provider is overloaded")]
     Overloaded,
-    /// Everything else: 5xx, redirects, HTML, a success without what a success must have.
+    /// Everything else: 5xx, redirects, HTML, a success without what a success must have; a 404, 405
+    /// or 421 that no token endpoint wrote.
     #[error("the provider gave no usable answer")]
     Unusable,
 }
@@ -149,8 +151,17 @@ fn refusal(response: &HttpResponse) -> TokenError {
         }
         (401 | 403, _) | (_, "invalid_client" | "unauthorized_client") => TokenError::ClientRefused,
         (_, "server_error") => TokenError::Unusable,
+        // A router that restarts, or doesn't know the host yet, has no word on the grant.
+        (404 | 405 | 421, error) if !is_error_code(error) => TokenError::Unusable,
         _ => TokenError::Refused,
     }
+}
+
+/// Whether it is written as the codes of RFC 6749 §5.2 and its registry are. What a router answers
+/// by itself has the reason phrase there (`"error": "Not Found"`), or nothing.
+fn is_error_code(error: &str) -> bool {
+    !error.is_empty()
+        && error.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// RFC 6749 §5.1. `None` is an answer that no client can use.
@@ -203,7 +214,7 @@ fn lifetime(value: &Value) -> Option<Duration> {
         _ => return None,
     };
     #[expect(clippy::cast_precision_loss, reason = "a u32 fits a double exactly")]
-    let plausible = (0.0..=MAX_LIFETIME_SECS as f64).contains(&seconds);
+    let plausible = (1.0..=MAX_LIFETIME_SECS as f64).contains(&seconds);
     plausible.then(|| Duration::try_from_secs_f64(seconds.trunc()).ok())?
 }
 

@@ -60,6 +60,11 @@ impl<'de> Deserialize<'de> for SessionId {
 pub struct SessionKey([u8; 32]);
 
 impl SessionKey {
+    /// From the object's name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        base64url::decode_array(name).map(Self)
+    }
+
     /// The object's name: 43 characters of base64url.
     pub fn name(&self) -> String {
         base64url::encode(self.0)

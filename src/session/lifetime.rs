@@ -1,7 +1,7 @@
 //! How long a session and its tokens live: pure in `now`.
 //!
 //! [`status`] is the only way to an access token: what it gives as [`Usable`] may leave the
-//! object, nothing else has a way out.
+//! object, nothing else has a way out but what ends: [`HeldToken::revocable`].
 //!
 //! | a token of 20 s | 60 s | 3600 s | unknown lifetime | |
 //! |---|---|---|---|---|
@@ -56,6 +56,11 @@ impl Deadlines {
         } else {
             None
         }
+    }
+
+    /// Holds the session to an absolute limit that the operator has made shorter since.
+    pub(super) fn shorten(&mut self, absolute: Timestamp) {
+        self.absolute = self.absolute.min(absolute);
     }
 
     /// The first of them.
@@ -133,6 +138,11 @@ impl HeldToken {
         let first = epoch == self.epoch && !self.refused && !self.is_young(now);
         self.refused |= first;
         first
+    }
+
+    /// The token for the provider to take back, if it is of any more use.
+    pub(super) fn revocable(self, now: Timestamp) -> Option<Secret<String>> {
+        (!self.has_run_out(now)).then_some(self.access_token)
     }
 
     fn lifetime(&self) -> Option<Duration> {

@@ -8,21 +8,24 @@ pub mod id;
 pub mod keys;
 pub mod lifetime;
 pub mod machine;
+pub mod outline;
 pub mod protocol;
 pub mod record;
 mod seal;
+pub mod subject;
 mod ticket;
 pub mod transaction;
 
 pub use id::{SessionId, SessionKey};
 pub use keys::{KeyRing, KeyRingFault};
 pub use machine::{
-    CallerId, Effect, Input, Machine, NewSession, RefreshOutcome, RefreshWork, Refreshed,
+    CallerId, Effect, Gates, Input, Machine, NewSession, RefreshOutcome, RefreshWork, Refreshed,
     RevocationOutcome, Work,
 };
+pub use outline::{LiveOutline, Outline, tombstone_row};
 pub use protocol::{
     Command, EndReason, EndedReply, Envelope, GrantedToken, Login, LoginFailure, LogoutTicketKey,
     ObjectConfig, PROTOCOL, Reply, StatusReply, TokenKey, Unavailable,
 };
-pub use record::Identity;
+pub use record::{Identity, IndexNames};
 pub use transaction::{Transaction, TransactionFault};

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SessionId, SessionKey, Transaction};
+use super::{SessionId, SessionKey, Transaction, subject::Whose};
 use crate::{
     config::{ProviderConfig, SessionConfig},
+    device::DeviceName,
     oauth::Metadata,
     secret::{Secret, in_the_clear},
     time::Timestamp,
@@ -20,7 +21,7 @@ use crate::{
 pub const PROTOCOL: u32 = 1;
 
 /// A command with the number of the protocol that it is written in.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Envelope {
     /// [`PROTOCOL`] of the sender.
     pub protocol: u32,
@@ -28,6 +29,15 @@ pub struct Envelope {
     pub session_key: SessionKey,
     /// What is asked.
     pub command: Command,
+}
+
+impl Envelope {
+    /// Reads a command's text, members that a later release has added left aside. `None` is a
+    /// command that this release doesn't know, or knows otherwise: it is not guessed at but
+    /// answered [`Reply::Unsupported`].
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_slice(text.as_bytes()).ok()
+    }
 }
 
 /// Which access token of a session is meant.
@@ -40,7 +50,7 @@ pub struct TokenKey {
 }
 
 /// What a session's object can be asked.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Exchange the code, verify the ID token, keep the session. Whoever brings the same
@@ -80,6 +90,8 @@ pub enum Command {
         /// Why.
         reason: EndReason,
     },
+    /// Whether there is a session, without the cookie. Counts as nothing.
+    Probe,
     /// Give out, once, the ID token that a logout kept under this ticket's key.
     RedeemLogout {
         /// From the one-time URL.
@@ -93,7 +105,7 @@ pub enum Command {
 pub struct LogoutTicketKey(#[serde(with = "in_the_clear")] pub Secret<String>);
 
 /// All that the object needs for a login: it asks nobody else but the provider.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Login {
     /// The login under way, as it was sealed in the browser's cookie; holds the new SessionId.
     pub transaction: Transaction,
@@ -104,10 +116,13 @@ pub struct Login {
     pub metadata: Metadata,
     /// Which token the code is to bring first.
     pub token: TokenKey,
+    /// On what the session will run, for the person's list of devices.
+    #[serde(default)]
+    pub device: DeviceName,
 }
 
 /// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// The person logged out here.
@@ -128,8 +143,12 @@ pub enum EndReason {
     TokenExpired,
     /// A verified logout token (OpenID Connect Back-Channel Logout).
     BackChannel,
+    /// A frame of the provider's (OpenID Connect Front-Channel Logout): not authenticated.
+    FrontChannel,
     /// An administrator, or the person from another device.
     Remote,
+    /// The subject has too many sessions, and this was the oldest.
+    TooMany,
 }
 
 /// What the object answers.
@@ -151,6 +170,11 @@ pub enum Reply {
     NoSession,
     /// The session lives but has no usable token just now, and whose fault that is.
     Unavailable(Unavailable),
+    /// [`Command::Probe`]: there is one, or its login is under way.
+    Lives {
+        /// When it was last used, to the hour; nothing while its login is under way.
+        last_seen: Option<Timestamp>,
+    },
     /// [`Command::End`] is done, or there was nothing to end.
     Ended(Box<EndedReply>),
     /// [`Command::RedeemLogout`]: the ID token, this once.
@@ -196,6 +220,9 @@ pub struct StatusReply {
     pub idle_deadline: Timestamp,
     /// The absolute limit.
     pub absolute_deadline: Timestamp,
+    /// Whose session it is; the Worker half alone sees this.
+    #[serde(default)]
+    pub whose: Option<Whose>,
 }
 
 /// What a logout leaves to do.
@@ -240,6 +267,10 @@ pub enum LoginFailure {
     AlreadyUsed,
     /// The transaction is older than its lifetime.
     Expired,
+    /// A logout at the provider, or an administrator's, came between the login and its end.
+    LoggedOut,
+    /// The session could not be listed under its subject, so that no logout would have reached it.
+    IndexUnavailable,
 }
 
 /// What the object's own side of the configuration is: given at its construction.
@@ -249,4 +280,12 @@ pub struct ObjectConfig {
     pub provider: ProviderConfig,
     /// The limits.
     pub session: SessionConfig,
+}
+
+impl ObjectConfig {
+    /// Whether a session keeps its refresh token. Not in KV where the provider rotates: two of its
+    /// places could spend one token, and the provider would take that for a theft.
+    pub(super) fn keeps_refresh_tokens(&self) -> bool {
+        !self.session.store.is_kv() || self.provider.rotates_refresh_tokens == Some(false)
+    }
 }

@@ -7,19 +7,24 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use super::{
     KeyRing, SessionId, SessionKey, TokenKey,
     lifetime::{Deadlines, HeldToken},
     protocol::{EndReason, LoginFailure},
     seal::{NONCE, Purpose, VERSION},
+    subject::{IndexName, Whose},
     ticket::{LogoutTicket, RevocationTicket},
 };
 use crate::{
     secret::{Secret, in_the_clear},
     time::Timestamp,
 };
+
+/// The longest row that is read: what an object can store, and far more than one ever holds. In a KV
+/// namespace others may have put 25 MiB in a row's place.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// Who logged in, as verified at the login and renewed by every verified ID token since.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +49,16 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The person, as an index knows them.
+    pub fn whose(&self) -> Whose {
+        Whose::subject(&self.issuer, &self.subject)
+    }
+
+    /// Their session at the provider, where it has a name.
+    pub fn whose_provider_session(&self) -> Option<Whose> {
+        self.sid.as_deref().map(|sid| Whose::provider_session(&self.issuer, sid))
+    }
+
     /// What is kept after a refresh: the new claims alone (Pomerium CVE-2021-41230 went on with the
     /// old ones), and of the login what a refreshed ID token needn't repeat.
     pub(super) fn renewed_from(self, login: &Self) -> Self {
@@ -113,24 +128,26 @@ pub(super) struct OpenPart {
 
 /// The names of the subject's objects: keyed hashes, so that a dump names no subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct IndexNames {
+pub struct IndexNames {
     /// By issuer and `sub`.
-    pub(super) subject: String,
+    pub subject: IndexName,
     /// By issuer and `sid`: a `sid` is never taken for a `sub`.
     #[serde(default)]
-    pub(super) sid: Option<String>,
+    pub sid: Option<IndexName>,
 }
 
 impl IndexNames {
-    /// HMAC(`NAME_KEY`, kind ‖ length-prefixed issuer, `sub` or `sid`).
-    pub(super) fn of(identity: &Identity, keys: &KeyRing) -> Self {
-        let name = |kind, value: &str| {
-            keys.keyed_hash(kind, &[identity.issuer.as_bytes(), value.as_bytes()])
-        };
+    /// The names for a session of `identity`.
+    pub fn of(identity: &Identity, keys: &KeyRing) -> Self {
         Self {
-            subject: name("index sub", &identity.subject),
-            sid: identity.sid.as_deref().map(|sid| name("index sid", sid)),
+            subject: identity.whose().name(keys),
+            sid: identity.whose_provider_session().map(|whose| whose.name(keys)),
         }
+    }
+
+    /// Both, where there are two.
+    pub fn iter(&self) -> impl Iterator<Item = &IndexName> {
+        std::iter::once(&self.subject).chain(&self.sid)
     }
 }
 
@@ -226,10 +243,10 @@ pub(super) struct Tombstone {
     /// How long it is kept, tickets aside.
     pub(super) until: Timestamp,
     /// Why the session ended, if there was one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub(super) reason: Option<EndReason>,
     /// The login that came to nothing, and how.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known")]
     pub(super) login: Option<FailedLogin>,
     /// Refresh tokens that wait for their revocation.
     #[serde(default)]
@@ -257,6 +274,15 @@ impl Tombstone {
     }
 }
 
+/// What this release knows; a later one's word is none, and no reason to throw the tombstone away
+/// with the tickets beside it.
+pub(super) fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(T::deserialize(value).ok())
+}
+
 /// A login that came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FailedLogin {
@@ -274,21 +300,30 @@ enum OpenRef<'a> {
     Ended(&'a Tombstone),
 }
 
+/// Which of them it is. Read on its own: serde would buffer the whole to look at the tag first, and
+/// every type in it would be compiled a second time for that.
 #[derive(Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-enum OpenOwned {
-    Live(OpenPart),
-    Exchanging(Marker),
-    Ended(Tombstone),
+struct OpenState {
+    state: State,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Live,
+    Exchanging,
+    Ended,
 }
 
 impl Row {
     /// Reads a row; never fails, never opens anything.
     pub(super) fn decode(bytes: &[u8]) -> Self {
         match bytes.split_first() {
+            Some(_) if bytes.len() > MAX_BYTES => Self::Damaged,
             Some((&VERSION, rest)) => Self::decode_v1(rest).unwrap_or(Self::Damaged),
-            Some((&0, _)) | None => Self::Damaged,
-            Some(_) => Self::Newer,
+            // Control characters, so that somebody's text is never taken for a release to come.
+            Some((2..=0x1f, _)) => Self::Newer,
+            Some(_) | None => Self::Damaged,
         }
     }
 
@@ -296,14 +331,15 @@ impl Row {
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
         let (open_bytes, sealed) = rest.split_at_checked(length)?;
-        Some(match serde_json::from_slice(open_bytes).ok()? {
-            OpenOwned::Live(open) => Self::Live(Box::new(ClosedRecord {
-                open,
+        let OpenState { state } = serde_json::from_slice(open_bytes).ok()?;
+        Some(match state {
+            State::Live => Self::Live(Box::new(ClosedRecord {
+                open: serde_json::from_slice(open_bytes).ok()?,
                 open_bytes: open_bytes.to_vec(),
                 sealed: sealed.to_vec(),
             })),
-            OpenOwned::Exchanging(marker) => Self::Exchanging(marker),
-            OpenOwned::Ended(tombstone) => Self::Ended(tombstone),
+            State::Exchanging => Self::Exchanging(serde_json::from_slice(open_bytes).ok()?),
+            State::Ended => Self::Ended(serde_json::from_slice(open_bytes).ok()?),
         })
     }
 }

@@ -37,6 +37,8 @@ pub(super) enum Purpose {
     LogoutTicket,
     /// A refresh token that waits for its revocation.
     RevocationTicket,
+    /// What describes a session in its subject's index.
+    IndexEntry,
 }
 
 impl Purpose {
@@ -46,6 +48,7 @@ impl Purpose {
             Self::Transaction => b"tokenkeep transaction v1",
             Self::LogoutTicket => b"tokenkeep logout ticket v1",
             Self::RevocationTicket => b"tokenkeep revocation ticket v1",
+            Self::IndexEntry => b"tokenkeep index entry v1",
         }
     }
 }
@@ -121,8 +124,13 @@ pub(super) fn push_with_length(out: &mut Vec<u8>, part: &[u8]) {
 mod tests {
     use super::*;
 
-    const PURPOSES: [Purpose; 4] =
-        [Purpose::Record, Purpose::Transaction, Purpose::LogoutTicket, Purpose::RevocationTicket];
+    const PURPOSES: [Purpose; 5] = [
+        Purpose::Record,
+        Purpose::Transaction,
+        Purpose::LogoutTicket,
+        Purpose::RevocationTicket,
+        Purpose::IndexEntry,
+    ];
 
     fn key(purpose: Purpose) -> SealKey {
         SealKey::derive(purpose, "a", &[1; 32], b"holder")

@@ -1,9 +1,9 @@
 //! Tickets: what is kept sealed beside a tombstone, for a while.
 //!
 //! A *logout ticket* is the ID token for `id_token_hint`, under a key that only the one-time URL
-//! holds. A *revocation ticket* is a refresh token that the provider didn't take back at a logout,
-//! under the root key alone: the one named exception to "a dump with the Worker's secrets opens
-//! nothing", at most an hour, off at 0.
+//! holds. A *revocation ticket* is a refresh token that the provider hasn't taken back yet at a
+//! logout, under the root key alone: the one named exception to "a dump with the Worker's secrets
+//! opens nothing", until the provider answers, at most an hour, off at 0.
 
 use serde::{Deserialize, Serialize};
 
@@ -147,11 +147,6 @@ impl RevocationTicket {
     /// Opens it.
     pub(super) fn open(&self, keys: &KeyRing, session: &SessionKey) -> Option<RevocationContents> {
         self.sealed.open(keys, Purpose::RevocationTicket, &[], (session, self.until))
-    }
-
-    /// The same, to be tried again at `next`.
-    pub(super) fn later(&self, next: Timestamp) -> Self {
-        Self { next, ..self.clone() }
     }
 
     /// Whether both are the same ticket, whatever their next try is.

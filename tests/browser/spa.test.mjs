@@ -45,7 +45,7 @@ before(async () => {
       ...secrets,
       TOKENKEEP_OVERRIDES: JSON.stringify({
         origin: [origin],
-        provider: { issuer: provider.issuer },
+        provider: { issuer: provider.issuer, frontchannel_logout: true },
         routes: [{ path: "/api/*", upstream: { url: api.url }, strip_prefix: true, session: "required", resource: AUDIENCE }],
       }),
     },
@@ -74,8 +74,8 @@ async function strangersPage() {
   return { port, stop: () => new Promise((resolve) => (server.close(resolve), server.closeAllConnections())) };
 }
 
-async function person(size = { width: 1280, height: 900 }) {
-  const context = await browser.newContext({ viewport: size, serviceWorkers: "allow" });
+async function person(size = { width: 1280, height: 900 }, more = {}) {
+  const context = await browser.newContext({ viewport: size, serviceWorkers: "allow", ...more });
   context.setDefaultTimeout(WAIT);
   contexts.push(context);
   return context;
@@ -96,10 +96,10 @@ async function signIn(page, { user = "alice", password = "wonderland", open = tr
   await state(page, "signed-in");
 }
 
-async function signedIn(size) {
-  const context = await person(size);
+async function signedIn(size, { user, password, ...more } = {}) {
+  const context = await person(size, more);
   const page = await context.newPage();
-  await signIn(page);
+  await signIn(page, { user, password });
   // The page's own call is through, so that whoever counts calls counts others'.
   await page.locator("#orders li").first().waitFor();
   return { context, page };
@@ -313,5 +313,119 @@ test("the page fits a phone and a desktop, signed out and signed in", async () =
     assert.equal(error.status(), 400);
     assert.ok(await fits(), `the error page at ${width}`);
     await shot(page, `error-${width}`);
+  }
+});
+
+const FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:149.0) Gecko/20100101 Firefox/149.0";
+const IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.1 Mobile/15E148 Safari/604.1";
+const BOB = { user: "bob", password: "builder" };
+
+/** Bob in these browsers and in no other: earlier tests' sessions of his are ended. */
+async function bobOn(...userAgents) {
+  const all = [];
+  for (const userAgent of userAgents) all.push(await signedIn(undefined, { ...BOB, userAgent }));
+  const [{ page }] = all;
+  const sessions = await page.evaluate(async () => (await (await fetch("/auth/sessions")).json()).sessions);
+  for (const { id } of sessions.slice(userAgents.length)) {
+    await page.evaluate((gone) => fetch("/auth/sessions/end", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ id: gone }) }), id);
+  }
+  await page.reload();
+  await page.waitForFunction((count) => document.querySelectorAll("#devices li").length === count, userAgents.length);
+  return all;
+}
+
+const devices = (page) => page.$$eval("#devices li", (items) => items.map((item) => item.querySelector("b").textContent));
+
+test("a person sees where they are signed in, and signs one device out from another", async () => {
+  const [laptop, phone] = await bobOn(FIREFOX, IPHONE);
+  assert.deepEqual(await devices(laptop.page), ["Firefox on Linux", "Safari on iPhone"]);
+  assert.match(await laptop.page.textContent("#devices li:first-child"), /This device/);
+  assert.equal(await laptop.page.locator("#devices li:first-child button").count(), 0, "this one is signed out at the top of the page");
+  await shot(laptop.page, "devices-1280");
+
+  // By the keyboard, as by the mouse; the button says whom it is about.
+  const button = laptop.page.getByRole("button", { name: /^Sign out Safari on iPhone, since / });
+  await button.focus();
+  await laptop.page.keyboard.press("Enter");
+  await laptop.page.waitForFunction(() => document.querySelectorAll("#devices li").length === 1);
+  assert.equal(await laptop.page.textContent("#devices-said"), "Safari on iPhone is signed out.");
+  assert.equal(await laptop.page.evaluate(() => document.activeElement.id), "devices-title", "the focus isn't lost with the button");
+  assert.equal(await laptop.page.locator("#end-others").isVisible(), false);
+
+  // Its next call tells it, and the page says so; the laptop goes on.
+  const late = await callFrom(phone.page, "/api/orders", {});
+  assert.equal(late.status, 401);
+  await phone.page.click("#again");
+  await state(phone.page, "signed-out");
+  assert.match(await phone.page.textContent("#notice"), /session has ended/);
+  assert.equal(await phone.page.locator("#devices li").count(), 0);
+  await laptop.page.reload();
+  await state(laptop.page, "signed-in");
+});
+
+test("a person signs out everywhere else; a page that is open elsewhere notices by itself", async () => {
+  const [here, there, third] = await bobOn(FIREFOX, IPHONE, FIREFOX);
+  await here.page.getByRole("button", { name: "Sign out everywhere else" }).click();
+  await here.page.waitForFunction(() => document.querySelectorAll("#devices li").length === 1);
+  assert.match(await here.page.textContent("#devices-said"), /everywhere else/);
+  for (const { page } of [there, third]) {
+    await page.waitForSelector('body[data-state="signed-out"]', { timeout: 30_000 });
+    assert.match(await page.textContent("#notice"), /signed out/);
+  }
+  // A device that had ended meanwhile is no error to a person who ends it from an old list.
+  const [one, two] = await bobOn(FIREFOX, IPHONE);
+  await callFrom(two.page, "/auth/logout", { method: "POST" });
+  await one.page.getByRole("button", { name: /^Sign out Safari on iPhone/ }).click();
+  await one.page.waitForFunction(() => document.getElementById("devices-said").textContent !== "");
+  assert.equal(await one.page.textContent("#devices-said"), "That one had ended already.");
+  assert.equal(await one.page.locator("#notice").isVisible(), false);
+});
+
+test("a sign-out at the provider reaches the app by the back channel", async () => {
+  const [left, stays] = await bobOn(FIREFOX, IPHONE);
+  const tab = await left.context.newPage();
+  await tab.goto(`${provider.issuer}/logout`);
+  await tab.click('button[name="logout"]');
+  await tab.getByText("You are signed out").waitFor();
+  assert.equal(provider.control.sent.at(-1).status, 200);
+  await left.page.bringToFront();
+  await left.page.waitForSelector('body[data-state="signed-out"]', { timeout: 30_000 });
+  assert.match(await left.page.textContent("#notice"), /at the provider/);
+  await stays.page.reload();
+  await state(stays.page, "signed-in");
+});
+
+test("a frame on the provider's page signs the app out (front channel), without a cookie of ours", async () => {
+  const [{ context, page }] = await bobOn(FIREFOX);
+  const { answer } = provider.control.log.findLast((entry) => entry.grant === "authorization_code" && entry.status === 200);
+  const { sid } = JSON.parse(Buffer.from(JSON.parse(answer).id_token.split(".")[1], "base64url"));
+  const tab = await context.newPage();
+  const framed = tab.waitForResponse((response) => response.url().includes("/auth/frontchannel-logout"));
+  await tab.goto(`${provider.issuer}/.well-known/openid-configuration`);
+  const shown = await tab.evaluate((src) => new Promise((resolve) => {
+    const frame = Object.assign(document.createElement("iframe"), { src });
+    frame.onload = () => resolve("loaded");
+    document.body.append(frame);
+  }), `${demo.origin}/auth/frontchannel-logout?${new URLSearchParams({ iss: provider.issuer, sid })}`);
+  assert.equal(shown, "loaded");
+  const response = await framed;
+  assert.equal(response.status(), 200);
+  assert.equal((await response.request().allHeaders()).cookie, undefined);
+  assert.equal(await tab.frames().at(-1).title(), "Logged out", "the provider's page may show it");
+  await page.bringToFront();
+  await page.click("#again");
+  await state(page, "signed-out");
+});
+
+test("the list of devices fits a phone and a desktop, in light and in dark", async () => {
+  await bobOn(IPHONE);
+  for (const colorScheme of ["light", "dark"]) {
+    for (const width of [390, 1280]) {
+      const { page } = await signedIn({ width, height: 900 }, { ...BOB, userAgent: FIREFOX, colorScheme });
+      await page.locator("#devices li").nth(1).waitFor();
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), `${colorScheme} at ${width}`);
+      await nothingFound(page);
+      await shot(page, `devices-${colorScheme}-${width}`);
+    }
   }
 });

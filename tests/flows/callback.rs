@@ -284,19 +284,6 @@ fn a_planted_session_is_neither_taken_over_nor_kept() {
     assert!(world.provider.revoked.borrow().is_empty());
 }
 
-#[test]
-fn the_earlier_session_outlives_a_login_that_fails() {
-    let world = World::new();
-    let browser = world.browser();
-    browser.logs_in();
-    let cookie = browser.session_cookie();
-    let authorized = browser.authorizes("/auth/login");
-    world.provider.fails(Endpoint::Code, Failure::Answers(500, "<h1>oops</h1>"));
-    assert_eq!(browser.comes_back(&authorized).code(), "provider_unavailable");
-    assert_eq!(browser.session_cookie(), cookie);
-    assert!(browser.is_logged_in());
-}
-
 // CVE-2026-73419: checks that aren't bound to the provider.
 #[test]
 fn a_forged_or_moved_transaction_cookie_is_no_login() {
@@ -348,3 +335,22 @@ fn a_login_that_began_on_another_origin_of_ours_is_refused() {
     assert_eq!(world.objects.asked.get(), 0);
     assert_eq!(world.provider.calls(Endpoint::Code), 0);
 }
+
+over_kv!(
+    a_replayed_callback_finds_no_login,
+    a_callback_from_another_browser_is_refused,
+    two_callbacks_at_once_end_in_one_session_and_one_exchange,
+    a_browser_that_disconnects_and_asks_again_gets_the_session,
+    an_issuer_that_is_not_the_one_that_was_asked_is_refused,
+    an_announced_issuer_that_is_missing_is_refused,
+    an_issuer_that_is_not_announced_may_be_missing_and_may_not_be_wrong,
+    malformed_answers_get_a_page_and_reach_no_object,
+    the_providers_errors_become_pages_in_our_own_words,
+    form_post_works_where_it_is_configured_and_nowhere_else,
+    an_error_that_is_posted_becomes_a_page_too,
+    a_login_that_takes_longer_than_ten_minutes_is_over,
+    a_planted_session_is_neither_taken_over_nor_kept,
+    a_forged_or_moved_transaction_cookie_is_no_login,
+    a_login_that_began_at_another_provider_is_refused,
+    a_login_that_began_on_another_origin_of_ours_is_refused,
+);

@@ -99,3 +99,11 @@ fn the_session_shows_a_user_to_our_own_pages_only() {
     let shown = browser.send("GET", "/auth/session", &[("x-tokenkeep", "1")], None);
     assert_eq!(shown.json()["authenticated"], true);
 }
+
+over_kv!(
+    a_call_carries_the_access_token_and_an_anonymous_one_is_told_to_log_in,
+    a_forged_cookie_asks_no_object,
+    an_apis_401_is_answered_with_a_refresh_once_the_token_is_not_young,
+    a_store_that_does_not_answer_is_not_taken_for_a_logout,
+    the_session_shows_a_user_to_our_own_pages_only,
+);

@@ -94,3 +94,9 @@ fn a_short_life_is_used_before_it_is_renewed() {
         assert_eq!(world.provider.calls(Endpoint::Refresh), 0, "{lifetime} s");
     }
 }
+
+over_kv!(
+    what_the_metadata_does_not_list_is_tried_all_the_same,
+    a_refresh_is_taken_with_whatever_more_or_less_it_brings,
+    a_short_life_is_used_before_it_is_renewed,
+);

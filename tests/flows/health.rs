@@ -43,3 +43,9 @@ fn a_deep_look_does_not_take_an_old_answer_for_a_sign_of_life() {
     // Not a way to make us hammer the provider.
     assert_eq!(world.provider.calls(Endpoint::Discovery), 2);
 }
+
+over_kv!(
+    health_asks_nobody_unless_it_is_asked_to,
+    a_deep_look_says_what_does_not_answer,
+    a_deep_look_does_not_take_an_old_answer_for_a_sign_of_life,
+);

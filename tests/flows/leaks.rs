@@ -56,3 +56,9 @@ fn a_dump_of_what_is_stored_shows_no_token_and_no_claim() {
     let id = browser.session_cookie().unwrap();
     assert!(!text.contains(&id[..40]));
 }
+
+over_kv!(
+    the_search_finds_what_it_is_for,
+    a_run_knows_the_secrets_that_matter,
+    a_dump_of_what_is_stored_shows_no_token_and_no_claim,
+);

@@ -94,3 +94,9 @@ fn a_provider_without_refresh_tokens_gives_a_session_as_long_as_its_token() {
     assert!(browser.token().is_none());
     assert!(!browser.is_logged_in());
 }
+
+over_kv!(
+    a_session_in_use_does_not_end_because_its_calls_were_served_warm,
+    looking_without_touching_does_not_keep_a_session_alive,
+    a_provider_without_refresh_tokens_gives_a_session_as_long_as_its_token,
+);

@@ -201,7 +201,7 @@ fn a_person_who_never_comes_back_from_the_provider_is_logged_out_all_the_same() 
         assert!(browser.token().is_none());
         assert!(!browser.is_logged_in());
     }
-    assert_eq!(world.provider.revoked.borrow().len(), 2);
+    assert_eq!(world.provider.revoked_kinds(), ["refresh", "access", "refresh", "access"]);
 }
 
 // In the field: revocation may be absent or refused.
@@ -238,7 +238,8 @@ fn a_provider_that_does_not_revoke_stops_no_logout() {
         // A definite refusal stays one: nobody asks again, and nothing is kept for it.
         world.passes_with_alarms(Duration::from_secs(2 * 3600));
         let tries = world.provider.calls(Endpoint::Revocation);
-        assert_eq!(tries, usize::from(refusal.is_some()), "{refusal:?}");
+        // Once for each kind of token.
+        assert_eq!(tries, if refusal.is_some() { 2 } else { 0 }, "{refusal:?}");
         assert_eq!(world.objects.stored(), 0, "{refusal:?}");
     }
 }
@@ -352,3 +353,21 @@ fn a_cookie_kept_over_a_logout_opens_nothing() {
     assert!(thief.token().is_none());
     assert!(!thief.is_logged_in());
 }
+
+over_kv!(
+    a_navigation_goes_on_to_the_provider_and_comes_back_confirmed,
+    a_foreign_state_confirms_no_logout,
+    a_fetch_gets_a_url_that_works_once_and_holds_no_token,
+    a_logout_url_is_good_for_two_minutes,
+    invented_logout_urls_lead_nowhere,
+    an_invented_logout_url_asks_no_object,
+    a_logout_that_is_not_ours_touches_nothing,
+    a_logout_never_claims_what_it_did_not_do,
+    a_logout_without_a_session_is_a_success,
+    a_provider_without_an_end_session_endpoint_is_left_out,
+    a_person_who_never_comes_back_from_the_provider_is_logged_out_all_the_same,
+    a_hint_that_makes_the_whole_url_too_long_is_left_out,
+    a_logout_leads_back_to_the_origin_that_it_was_asked_on,
+    no_id_token_goes_along_where_the_operator_says_so,
+    a_cookie_kept_over_a_logout_opens_nothing,
+);

@@ -9,16 +9,28 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod admin;
+mod backchannel;
 mod callback;
 mod calls;
+mod devices;
 mod field;
+mod frontchannel;
 mod health;
+mod kv;
+mod kv_markers;
+mod kv_over;
+mod kv_races;
 mod leaks;
 mod limits;
+mod lists;
 mod login;
 mod logout;
 mod outages;
 mod refresh;
+mod revocation;
 mod rotation;
+mod second_login;
 mod support;
 mod userinfo;
+mod versions;

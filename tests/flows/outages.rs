@@ -145,3 +145,14 @@ fn an_outage_at_refresh_is_named_and_survived() {
     assert_eq!(browser.refusal(), "provider_unavailable");
     assert!(browser.is_logged_in());
 }
+
+over_kv!(
+    a_provider_that_is_down_at_login_gives_a_page_with_a_code,
+    a_short_outage_of_discovery_and_keys_goes_unnoticed,
+    keys_that_can_not_be_had_log_nobody_in,
+    a_token_endpoint_that_fails_at_login_gives_its_code,
+    a_store_that_is_down_at_the_callback_costs_no_login,
+    a_provider_whose_metadata_is_wrong_is_not_used,
+    the_refresh_path_needs_no_discovery,
+    an_outage_at_refresh_is_named_and_survived,
+);

@@ -144,6 +144,31 @@ fn a_definite_refusal_ends_the_session_the_second_time() {
     }
 }
 
+// What stands in front of the token endpoint has no word on the grant, however often it says it.
+#[test]
+fn a_router_that_restarts_ends_no_session() {
+    for (status, body) in [
+        (404, ""),
+        (404, r#"{"status":404,"error":"Not Found","path":"/realm/token"}"#),
+        (405, "<html>"),
+        (421, ""),
+    ] {
+        let world = World::new();
+        let browser = world.browser();
+        browser.logs_in();
+        world.provider.fails(Endpoint::Refresh, Failure::Answers(status, body));
+        world.passes(301 * SECOND);
+        for round in 0..5 {
+            assert_eq!(browser.refusal(), "provider_unavailable", "{status} {body}, {round}");
+            assert!(browser.is_logged_in(), "{status} {body}, {round}");
+            world.passes(31 * SECOND);
+        }
+        assert_eq!(world.provider.calls(Endpoint::Refresh), 5);
+        world.provider.works_again();
+        assert!(browser.token().is_some(), "{status} {body}");
+    }
+}
+
 #[test]
 fn an_answer_that_was_lost_gets_one_more_try() {
     // Without rotation the second try works; with it the provider's reuse detection ends it.
@@ -299,3 +324,35 @@ fn the_logins_token_does_not_stand_in_for_one_of_fewer_scopes() {
     // The code's exchange can't ask for fewer scopes than the authorization request did.
     assert_eq!(world.provider.calls(Endpoint::Refresh), 1);
 }
+
+// Some say "it doesn't run out" so (golang.org/x/oauth2 reads it so); taken at its word, each call
+// would be a refresh that brings nothing.
+#[test]
+fn a_lifetime_of_zero_seconds_is_unknown_and_no_call_is_a_refresh() {
+    let world = World::new();
+    world.provider.token_lifetime.set(Some(0));
+    let browser = world.browser();
+    browser.logs_in();
+    for _ in 0..5 {
+        assert!(browser.token().is_some());
+    }
+    assert_eq!(world.provider.calls(Endpoint::Refresh), 0);
+}
+
+over_kv!(
+    twenty_calls_at_expiry_make_one_refresh_and_get_the_same_token,
+    a_token_near_its_end_still_serves_while_the_new_one_is_fetched,
+    refreshing_goes_on_with_rotation_and_without,
+    a_browser_that_goes_away_does_not_lose_the_refresh,
+    invalid_grant_ends_the_session_at_once,
+    a_refusal_that_is_not_about_the_token_ends_nothing,
+    a_definite_refusal_ends_the_session_the_second_time,
+    a_refreshed_id_token_of_somebody_else_is_not_used,
+    a_refreshed_id_token_brings_its_new_claims,
+    a_refresh_need_not_bring_an_id_token,
+    an_outage_of_the_keys_alone_costs_no_rotated_refresh_token,
+    a_key_that_is_not_published_yet_costs_no_rotated_refresh_token,
+    a_token_of_unknown_lifetime_is_refreshed_at_the_apis_first_401,
+    a_refresh_takes_the_rows_that_it_needs,
+    the_logins_token_does_not_stand_in_for_one_of_fewer_scopes,
+);

@@ -176,3 +176,17 @@ fn the_subject_is_logged_as_a_hash_unless_the_operator_asks_for_more() {
     world.browser().logs_in();
     assert!(world.audit.borrow().iter().any(|line| line.contains("\"sub\":\"alice\"")));
 }
+
+over_kv!(
+    userinfo_is_asked_exactly_once_a_login_and_adds_its_claims,
+    what_was_signed_stands_and_userinfo_adds_to_it,
+    userinfo_is_not_asked_where_it_is_not_configured,
+    userinfo_about_somebody_else_logs_nobody_in,
+    an_id_token_that_fails_a_check_logs_nobody_in_and_the_log_says_which,
+    a_token_among_the_claims_is_not_shown,
+    an_authentication_older_than_max_age_is_refused,
+    time_spent_at_the_provider_is_not_age_of_the_authentication,
+    the_operators_max_age_and_acr_values_are_held_to,
+    nothing_of_a_token_answer_is_used_before_its_id_token_is_verified,
+    the_subject_is_logged_as_a_hash_unless_the_operator_asks_for_more,
+);

@@ -5,16 +5,42 @@
 // of the navigation to the provider's end-session endpoint.
 
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { isSession } from "./support/browser.mjs";
 import { assertProblem, startWorld } from "./support/world.mjs";
 
 let world;
 before(async () => {
-  world = await startWorld({ provider: { accessTokenTtl: 120 } });
+  world = await startWorld({ provider: { accessTokenTtl: 120 }, providerSettings: { frontchannel_logout: true }, secrets: { ADMIN_SECRET: randomBytes(32).toString("base64url") } });
 });
 after(() => world?.stop());
+
+/** Every way in which somebody else than the browser ends a session, with what must be seen of it nowhere. */
+async function everyEnd() {
+  const json = { "Content-Type": "application/json" };
+  const [own, other, third] = [await world.loggedIn(), await world.loggedIn(), await world.loggedIn()];
+  const { sid, sub } = world.idToken();
+  const { sessions } = (await own.fetch(world.origin, "/auth/sessions")).json;
+  const end = (body) => own.fetch(world.origin, "/auth/sessions/end", { method: "POST", headers: json, body: JSON.stringify(body) });
+  await end({ id: sessions.at(-1).id });
+  await end({ id: "x" });
+  await end({ others: 1 });
+  const token = world.provider.control.logoutToken({ claims: { sid, sub, jti: "the-token-is-of-this-name" } });
+  const told = [await world.tell(token), await world.tell(token), await world.tell(`${token}A`)];
+  const query = new URLSearchParams({ iss: world.provider.issuer, sid });
+  told.push(await world.raw({ path: `/auth/frontchannel-logout?${query}` }), await world.raw({ path: `/auth/frontchannel-logout?${query}&sid=x` }));
+  for (const secret of [world.secrets.ADMIN_SECRET, "wrong-administrators-secret"]) {
+    told.push(await world.raw({ method: "POST", path: "/auth/admin/end-sessions", headers: { ...json, Authorization: `Bearer ${secret}` }, body: JSON.stringify({ sub }) }));
+  }
+  assert.deepEqual(told.map(({ status }) => status), [200, 400, 400, 200, 400, 200, 404]);
+  for (const browser of [own, other, third]) await world.session(browser);
+  // The administrator's end bars logins of its own second.
+  await sleep(1005 - (Date.now() % 1000));
+  return { told, unseen: [["provider's sid", sid], ["sub", sub], ["logout token", token], ["logout token's name", "the-token-is-of-this-name"]] };
+}
 
 async function everyFlow() {
   const browser = await world.loggedIn({ returnTo: "/inbox" });
@@ -67,6 +93,7 @@ async function everyFlow() {
 }
 
 test("nothing that left has a token, a code, a verifier, a key or a cookie in it", { timeout: 60_000 }, async () => {
+  const { told, unseen } = await everyEnd();
   await everyFlow();
   const { log } = world.provider.control;
   const tokens = log.filter((entry) => entry.endpoint === "token" && entry.status === 200).map((entry) => JSON.parse(entry.answer));
@@ -90,6 +117,8 @@ test("nothing that left has a token, a code, a verifier, a key or a cookie in it
   }
   for (const [name, value] of Object.entries(world.secrets)) know(name, value.replace(/^\w+:/, ""));
   know("a provider's error text", "hunter2hunter2");
+  // The claims at the session endpoint have the sub, the access token's claims too.
+  for (const [name, value] of unseen.filter(([what]) => what !== "sub")) know(name, value);
   const cookies = new Map();
   for (const browser of world.browsers) {
     for (const { answer } of browser.trail) {
@@ -129,6 +158,7 @@ test("nothing that left has a token, a code, a verifier, a key or a cookie in it
     search("a URL to the API", entry.url, [...secrets, ...cookies]);
     if (authorization) assert.ok(secrets.get(authorization.slice(7)) === "access token", "only an access token goes to the API");
   }
+  for (const answer of told) search("an answer to who isn't the browser", answer.text + JSON.stringify(answer.headers), [...secrets, ...cookies, ...unseen.map(([name, value]) => [value, name])]);
   const text = world.worker.logs.join("\n");
   assert.ok(world.worker.audit.length > 10, "there is a log to search");
   search("the log", text, [...secrets, ...cookies]);

@@ -44,6 +44,12 @@ test("logout ends the session here, revokes the refresh token and leads to the p
   const revoked = await until(() => control().log.filter((entry) => entry.endpoint === "revocation" && entry.status)[revocations], "the revocation");
   assert.equal(revoked.status, 200);
   assert.equal(revoked.form.token_type_hint, "refresh_token");
+  // RFC 7009 §2.2.1: this provider takes no JWT back. It isn't asked again, and nobody is alarmed.
+  const refused = await until(() => world.worker.audit.find(({ step }) => step === "access_token_revocation"), "the access token's line in the log");
+  assert.deepEqual([refused.level, refused.trouble, refused.status], ["info", "refused", 400]);
+  const hints = control().log.filter((entry) => entry.endpoint === "revocation" && entry.status).slice(revocations).map((entry) => entry.form.token_type_hint);
+  assert.deepEqual(hints, ["refresh_token", "access_token"]);
+  assert.ok(!world.worker.audit.some(({ event }) => event === "revocation_failed"));
 
   const back = await leaveProvider(browser, url);
   const left = control().log.findLast((entry) => entry.endpoint === "end_session" && entry.query.id_token_hint);

@@ -27,6 +27,7 @@ fn word(step: &Step<'_, '_>) -> String {
             .iter()
             .find(|(name, _)| *name == "tokenkeep-error")
             .map_or_else(|| "answer".to_owned(), |(_, code)| code.clone().into_owned()),
+        Step::Admit(admission) => format!("{admission:?}"),
         Step::Endpoint(_) => "endpoint".to_owned(),
         Step::Elsewhere => "elsewhere".to_owned(),
         Step::Forward(forward, _) if forward.attached.is_some() => "forward".to_owned(),

@@ -116,7 +116,6 @@ fn each_rule_of_the_top_level_and_the_sections_holds() {
             "provider.rotates_refresh_tokens",
         ),
         (json!({ "session": [] }), "session"),
-        (json!({ "session": { "store": "kv" } }), "session.store"),
         (json!({ "session": { "store": "memory" } }), "session.store"),
         (json!({ "session": { "store": true } }), "session.store"),
         (json!({ "session": { "idle_minutes": 0 } }), "session.idle_minutes"),

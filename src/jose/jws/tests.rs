@@ -11,8 +11,12 @@ use crate::jose::testing::{
 /// The order of P-256's group.
 const P256_ORDER: &str = "FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551";
 
+fn parse(token: &str) -> Result<UntrustedJws<'_>, JwsError> {
+    UntrustedJws::parse(token, TokenKind::IdToken)
+}
+
 fn verify(token: &str, keys: &JwkSet, alg: SigningAlg) -> Result<(), JwsError> {
-    UntrustedJws::parse(token)?.verify(keys, alg)
+    parse(token)?.verify(keys, alg)
 }
 
 fn hex(text: &str) -> Vec<u8> {
@@ -35,7 +39,7 @@ fn a_token_of_each_algorithm_is_verified() {
     for alg in ALL {
         let token = sign(alg, &header(alg), &json!({ "sub": "u" }));
         assert_eq!(verify(&token, &keys(), alg), Ok(()), "{alg:?}");
-        let jws = UntrustedJws::parse(&token).unwrap();
+        let jws = parse(&token).unwrap();
         assert!(jws.has_alg(alg));
         assert_eq!(jws.payload, br#"{"sub":"u"}"#);
     }
@@ -76,7 +80,7 @@ fn a_token_of_another_algorithm_is_not_verified_with_ours() {
         for configured in ALL.into_iter().filter(|alg| *alg != made_with) {
             let token = sign(made_with, &header(made_with), &json!({}));
             assert!(verify(&token, &keys(), configured).is_err(), "{made_with:?} {configured:?}");
-            assert!(!UntrustedJws::parse(&token).unwrap().has_alg(configured));
+            assert!(!parse(&token).unwrap().has_alg(configured));
         }
     }
 }
@@ -123,7 +127,7 @@ fn text_that_is_no_compact_jws_is_refused() {
     let keys = keys();
     for case in cases {
         // A segment may decode though it is empty: then the signature, or the claims, say no.
-        let result = UntrustedJws::parse(&case).and_then(|jws| {
+        let result = parse(&case).and_then(|jws| {
             crate::jose::json::object(&jws.payload).map_err(|_| JwsError::Malformed)?;
             jws.verify(&keys, SigningAlg::ES256)
         });
@@ -137,9 +141,9 @@ fn text_that_is_no_compact_jws_is_refused() {
 #[test]
 fn a_megabyte_of_dots_is_refused_by_its_length() {
     // CVE-2025-30204.
-    assert_eq!(UntrustedJws::parse(&".".repeat(1 << 20)).unwrap_err(), JwsError::TooLarge);
-    assert_eq!(UntrustedJws::parse(&".".repeat(MAX_TOKEN)).unwrap_err(), JwsError::Malformed);
-    assert_eq!(UntrustedJws::parse(&"a".repeat(MAX_TOKEN + 1)).unwrap_err(), JwsError::TooLarge);
+    assert_eq!(parse(&".".repeat(1 << 20)).unwrap_err(), JwsError::TooLarge);
+    assert_eq!(parse(&".".repeat(MAX_TOKEN)).unwrap_err(), JwsError::Malformed);
+    assert_eq!(parse(&"a".repeat(MAX_TOKEN + 1)).unwrap_err(), JwsError::TooLarge);
 }
 
 #[test]
@@ -168,7 +172,7 @@ fn a_header_that_is_no_plain_object_is_refused() {
     for case in cases {
         let token = sign_text(SigningAlg::ES256, case, b"{}");
         assert_eq!(
-            UntrustedJws::parse(&token).unwrap_err(),
+            parse(&token).unwrap_err(),
             JwsError::Malformed,
             "{}",
             String::from_utf8_lossy(case).chars().take(60).collect::<String>()
@@ -176,7 +180,7 @@ fn a_header_that_is_no_plain_object_is_refused() {
     }
     let utf16 = r#"{"alg":"ES256"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
     let token = sign_text(SigningAlg::ES256, &utf16, b"{}");
-    assert_eq!(UntrustedJws::parse(&token).unwrap_err(), JwsError::Malformed);
+    assert_eq!(parse(&token).unwrap_err(), JwsError::Malformed);
 }
 
 #[test]
@@ -199,7 +203,7 @@ fn a_header_that_asks_for_an_extension_is_refused() {
     for case in cases {
         let header = with(header(SigningAlg::ES256), case.clone());
         let token = sign(SigningAlg::ES256, &header, &json!({}));
-        assert_eq!(UntrustedJws::parse(&token).unwrap_err(), JwsError::Extension, "{case}");
+        assert_eq!(parse(&token).unwrap_err(), JwsError::Extension, "{case}");
     }
 }
 
@@ -451,5 +455,5 @@ fn a_signature_forged_for_exponent_three_is_refused() {
 #[test]
 fn nothing_of_a_token_shows_in_debug() {
     let token = sign(SigningAlg::ES256, &header(SigningAlg::ES256), &json!({ "sub": "u" }));
-    assert_eq!(format!("{:?}", UntrustedJws::parse(&token).unwrap()), "UntrustedJws([redacted])");
+    assert_eq!(format!("{:?}", parse(&token).unwrap()), "UntrustedJws([redacted])");
 }

@@ -157,7 +157,10 @@ fn a_lifetime_that_makes_no_sense_is_unknown() {
     // J40.
     for (expires_in, expected) in [
         ("300", Some(300)),
-        ("0", Some(0)),
+        ("1", Some(1)),
+        ("0", None),
+        ("0.9", None),
+        ("\"0\"", None),
         ("300.0", Some(300)),
         ("59.9", Some(59)),
         ("3e2", Some(300)),
@@ -251,8 +254,6 @@ fn a_refusal_is_sorted_by_whom_it_is_about() {
         (400, r#"{"error":"invalid_grant","error":"invalid_client"}"#.to_owned(), Refused),
         (400, "invalid_grant".to_owned(), Refused),
         (400, "<html>".to_owned(), Refused),
-        (404, String::new(), Refused),
-        (405, String::new(), Refused),
         (410, "[]".to_owned(), Refused),
         (418, String::new(), Refused),
         (499, String::new(), Refused),
@@ -289,6 +290,42 @@ fn a_refusal_is_sorted_by_whom_it_is_about() {
     }
     // The tokens of a redirect are nobody's.
     assert_eq!(parse(response(302, &answer(json!({})))).unwrap_err(), Unusable);
+}
+
+// A router in front of the token endpoint that restarts must not end a session.
+#[test]
+fn a_status_that_a_router_gives_by_itself_is_a_refusal_only_with_an_oauth_error() {
+    use TokenError::{ClientRefused, InvalidGrant, Overloaded, Refused, Unusable};
+    let error = |code: &str| json!({ "error": code }).to_string();
+    for (body, expected) in [
+        (String::new(), Unusable),
+        ("<html><title>404 Not Found</title>".to_owned(), Unusable),
+        ("404 page not found".to_owned(), Unusable),
+        ("{}".to_owned(), Unusable),
+        ("[]".to_owned(), Unusable),
+        (error(""), Unusable),
+        (error("Not Found"), Unusable),
+        (error("Method Not Allowed"), Unusable),
+        (error("MISDIRECTED"), Unusable),
+        (json!({ "error": null }).to_string(), Unusable),
+        (json!({ "error": 404 }).to_string(), Unusable),
+        (json!({ "error": { "code": "invalid_grant" } }).to_string(), Unusable),
+        (json!({ "message": "no Route matched with those values" }).to_string(), Unusable),
+        (error("server_error"), Unusable),
+        (error("invalid_grant"), InvalidGrant),
+        (error("invalid_request"), Refused),
+        (error("unsupported_grant_type"), Refused),
+        (error("something_of_their_own"), Refused),
+        (error("invalid_client"), ClientRefused),
+        (error("unauthorized_client"), ClientRefused),
+        (error("temporarily_unavailable"), Overloaded),
+        (error("slow_down"), Overloaded),
+    ] {
+        for status in [404, 405, 421] {
+            let result = parse(response(status, &body)).unwrap_err();
+            assert_eq!(result, expected, "{status} {body}");
+        }
+    }
 }
 
 #[test]

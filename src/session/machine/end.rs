@@ -1,8 +1,9 @@
 //! Ends: by command, by a limit, by the alarm; and what they leave to do.
 //!
 //! Whoever ends a session without the cookie can't open it: the alarm deletes, and revokes only
-//! what the object still holds open. A login that took a session's place revokes nothing: some
-//! providers keep one grant per user and client, and the new session lives on it.
+//! what the object still holds open. A login that took a session's place, in the browser or in its
+//! subject's full list, revokes nothing: some providers keep one grant per user and client, and the
+//! new session lives on it.
 
 use std::time::Duration;
 
@@ -12,61 +13,16 @@ use super::{
         protocol::{EndedReply, LoginFailure, LogoutTicketKey, Reply},
         record::Tombstone,
         seal::NONCE,
-        ticket::{LogoutContents, LogoutTicket, RevocationContents, RevocationTicket},
+        ticket::{LogoutContents, LogoutTicket},
     },
-    Machine, RevocationOutcome, State, Turn, Work,
+    Machine, State, Turn,
     refresh::Orphan,
+    revocation::Remains,
 };
 use crate::{audit::Event, secret::Secret, time::Timestamp};
 
 /// How long a one-time logout URL is good.
 const LOGOUT_TICKET: Duration = Duration::from_secs(120);
-
-/// Pauses between tries of a revocation: as long as it has been going on, within these.
-const SHORTEST_RETRY: Duration = Duration::from_secs(30);
-const LONGEST_RETRY: Duration = Duration::from_secs(600);
-
-/// A refresh token to be revoked.
-#[derive(Debug)]
-pub(super) struct Revocation {
-    session: SessionKey,
-    contents: RevocationContents,
-    since: Timestamp,
-    retry: Retry,
-}
-
-/// What a failed revocation leaves.
-#[derive(Debug)]
-enum Retry {
-    /// Nothing.
-    Never,
-    /// A ticket.
-    Ticket,
-    /// The ticket that it came from.
-    From(RevocationTicket),
-}
-
-impl Revocation {
-    /// One that is tried once.
-    pub(super) const fn once(
-        session: SessionKey,
-        contents: RevocationContents,
-        since: Timestamp,
-    ) -> Self {
-        Self { session, contents, since, retry: Retry::Never }
-    }
-
-    /// One at a session's end: at a logout a failure leaves a ticket.
-    pub(super) fn at_end(
-        reason: EndReason,
-        session: SessionKey,
-        contents: RevocationContents,
-        since: Timestamp,
-    ) -> Self {
-        let retry = if reason == EndReason::Logout { Retry::Ticket } else { Retry::Never };
-        Self { session, contents, since, retry }
-    }
-}
 
 impl Machine {
     pub(super) fn end(
@@ -85,7 +41,7 @@ impl Machine {
                 self.end_session(reason, keep_id_token, turn)
             }
             State::Ended(_) | State::Damaged => EndedReply::default(),
-            State::Newer => return Reply::Unsupported,
+            State::Newer { .. } => return Reply::Unsupported,
         };
         Reply::Ended(Box::new(reply))
     }
@@ -99,13 +55,12 @@ impl Machine {
     ) -> Reply {
         let ended = match &self.state {
             State::Empty | State::Exchanging(_) => self.forestall(key, turn).ended,
-            State::Closed(_) => {
-                self.end_closed(reason, turn);
+            State::Closed(_) | State::Open(_) => {
+                self.end_without_cookie(reason, turn);
                 true
             }
-            State::Open(_) => self.end_session(reason, false, turn).ended,
             State::Ended(_) | State::Damaged => false,
-            State::Newer => return Reply::Unsupported,
+            State::Newer { .. } => return Reply::Unsupported,
         };
         Reply::Ended(Box::new(EndedReply { ended, ..EndedReply::default() }))
     }
@@ -119,12 +74,22 @@ impl Machine {
         EndedReply::default()
     }
 
+    /// Ends a session, whether or not somebody has opened it.
+    pub(super) fn end_without_cookie(&mut self, reason: EndReason, turn: &mut Turn<'_>) {
+        if matches!(self.state, State::Closed(_)) {
+            self.end_closed(reason, turn);
+        } else {
+            self.end_session(reason, false, turn);
+        }
+    }
+
     /// Ends a session that nobody has opened: its record goes as it is.
     fn end_closed(&mut self, reason: EndReason, turn: &mut Turn<'_>) {
         let State::Closed(closed) = &self.state else { return };
         let until = closed.open.created.after(Transaction::LIFETIME);
         let mut tombstone = Tombstone::new(closed.open.session.clone(), until);
         tombstone.reason = Some(reason);
+        turn.unlists.push((closed.open.session.clone(), closed.open.names.clone()));
         let session = self.keys().audit_name(&tombstone.session);
         turn.events.push(Event::SessionEnded { session, reason });
         self.bury(tombstone, turn.now);
@@ -147,14 +112,20 @@ impl Machine {
         };
         turn.dirty = true;
         let (open, contents) = (session.open, session.contents);
+        turn.unlists.push((open.session.clone(), open.names));
         let endpoint = contents.endpoints.revocation.filter(|_| revokes(reason));
         self.dismiss_waiters(reason, &open.session, endpoint.as_ref(), turn);
-        if let (Some(endpoint), Some(refresh_token)) = (endpoint, contents.refresh_token) {
-            let issuer = contents.identity.issuer;
-            let contents = RevocationContents { issuer, endpoint, refresh_token };
-            let session = open.session.clone();
-            self.revocations.push_back(Revocation::at_end(reason, session, contents, turn.now));
-        }
+        let revocation = endpoint.and_then(|endpoint| {
+            let tokens = contents.tokens.into_iter();
+            let remains = Remains {
+                session: open.session.clone(),
+                issuer: contents.identity.issuer,
+                endpoint,
+                refresh_token: contents.refresh_token,
+                access_tokens: tokens.filter_map(|token| token.revocable(turn.now)).collect(),
+            };
+            self.revoke(Some(reason), remains, turn)
+        });
         let mut reply = EndedReply {
             ended: true,
             id_token: contents.id_token.filter(|_| self.config.provider.id_token_hint),
@@ -163,6 +134,7 @@ impl Machine {
         };
         let mut tombstone = Tombstone::new(open.session, open.created.after(Transaction::LIFETIME));
         tombstone.reason = Some(reason);
+        tombstone.revocations.extend(revocation);
         if keep_id_token {
             let contents = LogoutContents {
                 id_token: reply.id_token.take(),
@@ -212,7 +184,7 @@ impl Machine {
     }
 
     /// Keeps a tombstone as long as something hangs on it.
-    fn bury(&mut self, tombstone: Tombstone, now: Timestamp) {
+    pub(super) fn bury(&mut self, tombstone: Tombstone, now: Timestamp) {
         let is_done = now >= tombstone.until
             && tombstone.revocations.is_empty()
             && tombstone.logout.is_none();
@@ -237,82 +209,12 @@ impl Machine {
         }
     }
 
-    pub(super) fn start_next_revocation(&mut self, turn: &mut Turn<'_>) {
-        if self.revoking.is_some() {
-            return;
-        }
-        if let Some(next) = self.revocations.pop_front() {
-            turn.starts.push(Work::Revoke {
-                endpoint: next.contents.endpoint.clone(),
-                token: next.contents.refresh_token.clone(),
-            });
-            self.revoking = Some(next);
-        }
-    }
-
-    pub(super) fn revocation_done(&mut self, outcome: RevocationOutcome, turn: &mut Turn<'_>) {
-        let Some(done) = self.revoking.take() else { return };
-        let will_retry = outcome == RevocationOutcome::Failed && self.keep_ticket(&done, turn);
-        if outcome != RevocationOutcome::Done {
-            let session = self.keys().audit_name(&done.session);
-            turn.events.push(Event::RevocationFailed { session, will_retry });
-        }
-        if let (false, Retry::From(ticket)) = (will_retry, &done.retry) {
-            self.drop_tickets(|other| other.is(ticket), turn);
-        }
-    }
-
-    /// Keeps a failed revocation for another try; says whether there will be one.
-    fn keep_ticket(&mut self, done: &Revocation, turn: &mut Turn<'_>) -> bool {
-        let next = turn.now.after(retry_pause(done.since, turn.now));
-        let fresh = match &done.retry {
-            Retry::Never => return false,
-            Retry::From(ticket) => ticket.later(next),
-            Retry::Ticket => {
-                let until = done.since.after(self.config.session.revocation_ticket);
-                let times = (done.since, until, next);
-                let nonce = turn.bytes::<NONCE>();
-                let sealed = RevocationTicket::seal(
-                    self.keys(),
-                    &done.session,
-                    times,
-                    &done.contents,
-                    nonce,
-                );
-                let Some(ticket) = sealed else { return false };
-                ticket
-            }
-        };
-        if fresh.next >= fresh.until {
-            return false;
-        }
-        if matches!(self.state, State::Empty) {
-            self.state = State::Ended(Tombstone::new(done.session.clone(), turn.now));
-        }
-        let State::Ended(tombstone) = &mut self.state else { return false };
-        tombstone.revocations.retain(|other| !other.is(&fresh));
-        tombstone.revocations.push(fresh);
-        turn.dirty = true;
-        true
-    }
-
-    fn drop_tickets(&mut self, which: impl Fn(&RevocationTicket) -> bool, turn: &mut Turn<'_>) {
-        let State::Ended(tombstone) = &mut self.state else { return };
-        let before = tombstone.revocations.len();
-        tombstone.revocations.retain(|ticket| !which(ticket));
-        if tombstone.revocations.len() != before {
-            turn.dirty = true;
-            let tombstone = tombstone.clone();
-            self.bury(tombstone, turn.now);
-        }
-    }
-
     /// Whatever is due. An alarm that rings early finds nothing and is set anew.
     pub(super) fn alarm(&mut self, turn: &mut Turn<'_>) {
         self.armed = None;
         let now = turn.now;
         match &self.state {
-            State::Empty | State::Newer => {}
+            State::Empty | State::Newer { .. } => {}
             State::Damaged => self.clear(turn),
             State::Exchanging(marker) => {
                 if now >= marker.until {
@@ -320,14 +222,9 @@ impl Machine {
                     self.clear(turn);
                 }
             }
-            State::Open(session) => {
-                if let Some(reason) = session.ended(now) {
-                    self.end_session(reason, false, turn);
-                }
-            }
-            State::Closed(closed) => {
-                if let Some(reason) = closed.open.deadlines.ended(now) {
-                    self.end_closed(reason, turn);
+            State::Closed(_) | State::Open(_) => {
+                if let Some(reason) = self.deadlines().and_then(|limits| limits.ended(now)) {
+                    self.end_without_cookie(reason, turn);
                 }
             }
             State::Ended(_) => self.sweep(turn),
@@ -342,30 +239,9 @@ impl Machine {
     /// A tombstone's due times.
     fn sweep(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now;
-        let (keys, provider) = (self.config.session.keys.clone(), &self.config.provider.issuer);
+        let mut is_changed = self.sweep_tickets(turn);
         let State::Ended(tombstone) = &mut self.state else { return };
-        let before = tombstone.clone();
-        tombstone.logout.take_if(|logout| now >= logout.until);
-        tombstone.revocations.retain(|ticket| now < ticket.until);
-        let session = tombstone.session.clone();
-        let revocations = &mut self.revocations;
-        tombstone.revocations.retain_mut(|ticket| {
-            if ticket.next > now {
-                return true;
-            }
-            // A key that left the ring: nobody can open it any more. A provider that was replaced:
-            // it is not sent the new one's credentials.
-            let contents = ticket.open(&keys, &session).filter(|c| c.issuer == *provider);
-            let Some(contents) = contents else { return false };
-            // Not written: a restart rings the alarm that is set from it.
-            ticket.next = now.after(retry_pause(ticket.since, now));
-            let retry = Retry::From(ticket.clone());
-            let session = session.clone();
-            revocations.push_back(Revocation { session, contents, since: ticket.since, retry });
-            true
-        });
-        let is_changed = tombstone.logout != before.logout
-            || tombstone.revocations.len() != before.revocations.len();
+        is_changed |= tombstone.logout.take_if(|logout| now >= logout.until).is_some();
         let is_over = now >= tombstone.until;
         let tombstone = tombstone.clone();
         self.bury(tombstone, now);
@@ -373,7 +249,7 @@ impl Machine {
     }
 }
 
-/// Whose end takes the refresh token back at the provider.
+/// Whose end takes the tokens back at the provider.
 const fn revokes(reason: EndReason) -> bool {
     match reason {
         EndReason::Logout
@@ -381,14 +257,14 @@ const fn revokes(reason: EndReason) -> bool {
         | EndReason::Absolute
         | EndReason::BackChannel
         | EndReason::Remote => true,
-        EndReason::Replaced
+        // Whoever frames us ends a session here, and nothing at the provider.
+        EndReason::FrontChannel
+        // It was a login that ended these.
+        | EndReason::Replaced
+        | EndReason::TooMany
         | EndReason::InvalidGrant
         | EndReason::RefreshAnswerLost
         | EndReason::RefreshRefused
         | EndReason::TokenExpired => false,
     }
-}
-
-fn retry_pause(since: Timestamp, now: Timestamp) -> Duration {
-    now.since(since).clamp(SHORTEST_RETRY, LONGEST_RETRY)
 }

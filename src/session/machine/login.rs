@@ -12,10 +12,9 @@ use super::{
         lifetime::{Deadlines, HeldToken},
         protocol::{Login, LoginFailure, Reply},
         record::{Contents, Endpoints, FailedLogin, IndexNames, Marker, OpenPart, Tombstone},
-        ticket::RevocationContents,
     },
     CallerId, Machine, NewSession, Session, State, Turn, Work,
-    end::Revocation,
+    revocation::Remains,
     to_the_hour,
 };
 use crate::{audit::Event, time::Timestamp};
@@ -62,7 +61,7 @@ impl Machine {
                 Reply::LoginFailed(failed.failure)
             }
             State::Ended(_) | State::Damaged => already_used(),
-            State::Newer => Reply::Unsupported,
+            State::Newer { .. } => Reply::Unsupported,
         };
         turn.reply(caller, reply);
     }
@@ -123,7 +122,7 @@ impl Machine {
         let marker = match &self.state {
             State::Exchanging(marker) => marker.clone(),
             // Ended while it was under way: nobody owns what it brought.
-            _ => return self.disown(result.ok(), flight, turn.now),
+            _ => return self.disown(result.ok(), flight, turn),
         };
         // The issuer is the use case's to check; what is kept says so once more.
         let result = match result {
@@ -168,7 +167,8 @@ impl Machine {
         new: NewSession,
         now: Timestamp,
     ) -> Session {
-        let NewSession { response, identity } = new;
+        let NewSession { mut response, identity } = new;
+        response.refresh_token.take_if(|_| !self.config.keeps_refresh_tokens());
         let token = HeldToken::new(
             flight.token,
             response.access_token,
@@ -183,10 +183,11 @@ impl Machine {
             epoch: 1,
             deadlines: Deadlines {
                 idle: now.after(self.config.session.idle),
-                absolute: now.after(self.config.session.absolute),
+                absolute: flight.began.after(self.config.session.absolute),
                 token: ends_with_token.flatten(),
             },
-            created: now,
+            // A logout that came while the code was exchanged means this session as well.
+            created: flight.began,
             last_seen: to_the_hour(now),
             names: IndexNames::of(&identity, self.keys()),
             alarm: None,
@@ -206,14 +207,20 @@ impl Machine {
     }
 
     /// Revokes what a login brought after its session had been ended.
-    fn disown(&mut self, new: Option<NewSession>, flight: LoginFlight, now: Timestamp) {
-        let refresh_token = new.and_then(|new| new.response.refresh_token);
-        if let (Some(token), Some(endpoint)) = (refresh_token, flight.endpoints.revocation) {
-            let session = flight.session_id.key();
-            let contents =
-                RevocationContents { issuer: flight.issuer, endpoint, refresh_token: token };
-            self.revocations.push_back(Revocation::once(session, contents, now));
-        }
+    fn disown(&mut self, new: Option<NewSession>, flight: LoginFlight, turn: &mut Turn<'_>) {
+        let Some(new) = new else { return };
+        let names = IndexNames::of(&new.identity, self.keys());
+        turn.unlists.push((flight.session_id.key(), names));
+        let Some(endpoint) = flight.endpoints.revocation else { return };
+        let remains = Remains {
+            session: flight.session_id.key(),
+            issuer: flight.issuer,
+            endpoint,
+            refresh_token: new.response.refresh_token,
+            access_tokens: vec![new.response.access_token],
+        };
+        // Nobody has logged out of a session that never was: no ticket, one try.
+        let _none = self.revoke(None, remains, turn);
     }
 
     /// Tells everyone who waits for a login that it came to nothing; what it brings is disowned.

@@ -19,6 +19,7 @@
 mod end;
 mod login;
 mod refresh;
+mod revocation;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -31,15 +32,16 @@ pub use work::{
 };
 
 use self::{
-    end::Revocation,
     login::LoginFlight,
     refresh::{Gate, RefreshFlight},
+    revocation::Revocation,
 };
 use super::{
     KeyRing, SessionId, SessionKey, TokenKey,
+    lifetime::Deadlines,
     protocol::{Command, Envelope, ObjectConfig, PROTOCOL, Reply, StatusReply},
     record::{
-        self, ClosedRecord, Contents, Marker, OpenPart, Row, Tombstone, encode_marker,
+        self, ClosedRecord, Contents, IndexNames, Marker, OpenPart, Row, Tombstone, encode_marker,
         encode_tombstone,
     },
     seal::NONCE,
@@ -80,10 +82,22 @@ enum State {
     Open(Box<Session>),
     /// A tombstone.
     Ended(Tombstone),
-    /// A newer release's row.
-    Newer,
+    /// A newer release's row: left alone, and said so once.
+    Newer { is_reported: bool },
     /// Nobody's row.
     Damaged,
+}
+
+/// What keeps refreshes back for a while, to be handed to the session's next machine where no
+/// machine outlives its command.
+#[derive(Clone, Debug, Default)]
+pub struct Gates(Vec<Gate>);
+
+impl Gates {
+    /// Whether nothing is kept back.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// An opened session.
@@ -102,6 +116,8 @@ struct Turn<'a> {
     dirty: bool,
     starts: Vec<Work>,
     replies: Vec<(CallerId, Reply)>,
+    /// Sessions that their subjects' objects needn't list any more.
+    unlists: Vec<(SessionKey, IndexNames)>,
     events: Vec<Event>,
 }
 
@@ -110,8 +126,9 @@ impl Machine {
     pub fn load(config: ObjectConfig, stored: Option<&[u8]>) -> Self {
         let (state, armed) = match stored.map(Row::decode) {
             None => (State::Empty, None),
-            Some(Row::Live(closed)) => {
-                let alarm = closed.open.alarm;
+            Some(Row::Live(mut closed)) => {
+                let OpenPart { created, alarm, ref mut deadlines, .. } = closed.open;
+                deadlines.shorten(created.after(config.session.absolute));
                 (State::Closed(closed), alarm)
             }
             Some(Row::Exchanging(marker)) => {
@@ -122,7 +139,7 @@ impl Machine {
                 let alarm = tombstone.alarm;
                 (State::Ended(tombstone), alarm)
             }
-            Some(Row::Newer) => (State::Newer, None),
+            Some(Row::Newer) => (State::Newer { is_reported: false }, None),
             Some(Row::Damaged) => (State::Damaged, None),
         };
         Self {
@@ -137,6 +154,17 @@ impl Machine {
             revocations: VecDeque::new(),
             broken: false,
         }
+    }
+
+    /// With what kept refreshes back in the session's machine before.
+    #[must_use]
+    pub fn with_gates(self, gates: Gates) -> Self {
+        Self { gates: gates.0, ..self }
+    }
+
+    /// What keeps refreshes back now.
+    pub fn gates(&self) -> Gates {
+        Gates(self.gates.clone())
     }
 
     /// Takes an input and says what to do, in order. `entropy` fills with random bytes of
@@ -163,7 +191,14 @@ impl Machine {
 
     fn command(&mut self, caller: CallerId, envelope: Envelope, turn: &mut Turn<'_>) {
         let Envelope { protocol, session_key, command } = envelope;
-        if protocol != PROTOCOL || matches!(self.state, State::Newer) {
+        if protocol != PROTOCOL {
+            return turn.reply(caller, Reply::Unsupported);
+        }
+        if let State::Newer { is_reported } = &mut self.state {
+            if !std::mem::replace(is_reported, true) {
+                let session = self.config.session.keys.audit_name(&session_key);
+                turn.events.push(Event::NewerRecord { session });
+            }
             return turn.reply(caller, Reply::Unsupported);
         }
         if self.broken {
@@ -191,6 +226,10 @@ impl Machine {
                 let reply = self.close(session_key, reason, turn);
                 turn.reply(caller, reply);
             }
+            Command::Probe => {
+                let reply = self.probe(turn);
+                turn.reply(caller, reply);
+            }
             Command::RedeemLogout { ticket } => {
                 let reply = self.redeem_logout(&ticket, turn);
                 turn.reply(caller, reply);
@@ -213,17 +252,42 @@ impl Machine {
             created: session.open.created,
             idle_deadline: session.open.deadlines.idle,
             absolute_deadline: session.open.deadlines.absolute,
+            whose: Some(session.contents.identity.whose()),
         }))
+    }
+
+    /// Whether there is a session, for who can't open it. One whose login was lost with an earlier
+    /// life of the object will never come.
+    fn probe(&mut self, turn: &mut Turn<'_>) -> Reply {
+        let last_seen = match &self.state {
+            State::Exchanging(_) if self.login.is_some() => {
+                return Reply::Lives { last_seen: None };
+            }
+            State::Closed(closed) => closed.open.last_seen,
+            State::Open(session) => session.open.last_seen,
+            State::Empty
+            | State::Exchanging(_)
+            | State::Ended(_)
+            | State::Newer { .. }
+            | State::Damaged => return Reply::NoSession,
+        };
+        if let Some(reason) = self.deadlines().and_then(|limits| limits.ended(turn.now)) {
+            self.end_without_cookie(reason, turn);
+            return Reply::NoSession;
+        }
+        Reply::Lives { last_seen: Some(last_seen) }
     }
 
     /// The session, if this id opens it. Opens it once and keeps it open. One of a provider that
     /// isn't configured any more is none: its endpoints would be sent the new one's credentials.
     fn open(&mut self, id: &SessionId) -> Option<&mut Session> {
         if let State::Closed(closed) = &self.state {
-            let contents = closed.open(&self.config.session.keys, id)?;
+            let mut contents = closed.open(&self.config.session.keys, id)?;
             if !self.is_own_provider(&contents.identity.issuer) {
                 return None;
             }
+            // One from before the operator said so.
+            contents.refresh_token.take_if(|_| !self.config.keeps_refresh_tokens());
             let open = closed.open.clone();
             self.state = State::Open(Box::new(Session { id: id.clone(), open, contents }));
         }
@@ -236,7 +300,7 @@ impl Machine {
     /// Which object this is, once something is stored.
     const fn session_key(&self) -> Option<&SessionKey> {
         match &self.state {
-            State::Empty | State::Newer | State::Damaged => None,
+            State::Empty | State::Newer { .. } | State::Damaged => None,
             State::Exchanging(marker) => Some(&marker.session),
             State::Closed(closed) => Some(&closed.open.session),
             State::Open(session) => Some(&session.open.session),
@@ -244,18 +308,28 @@ impl Machine {
         }
     }
 
+    /// When the session ends by itself, if there is one.
+    const fn deadlines(&self) -> Option<&Deadlines> {
+        match &self.state {
+            State::Closed(closed) => Some(&closed.open.deadlines),
+            State::Open(session) => Some(&session.open.deadlines),
+            State::Empty
+            | State::Exchanging(_)
+            | State::Ended(_)
+            | State::Newer { .. }
+            | State::Damaged => None,
+        }
+    }
+
     /// When the alarm is needed next.
     fn due(&self, now: Timestamp) -> Option<Timestamp> {
         match &self.state {
             State::Empty | State::Damaged => None,
-            State::Newer => Some(now.after(NEWER_RECHECK)),
+            State::Newer { .. } => Some(now.after(NEWER_RECHECK)),
             State::Exchanging(marker) if marker.wake > now => Some(marker.wake),
             State::Exchanging(marker) => Some(marker.until),
-            State::Closed(closed) => {
-                Some(closed.open.deadlines.idle.min(closed.open.deadlines.absolute))
-            }
-            State::Open(session) => {
-                Some(session.open.deadlines.idle.min(session.open.deadlines.absolute))
+            State::Closed(_) | State::Open(_) => {
+                self.deadlines().map(|limits| limits.idle.min(limits.absolute))
             }
             State::Ended(tombstone) => {
                 let tickets = tombstone.revocations.iter().map(|t| t.next.min(t.until));
@@ -306,7 +380,7 @@ impl Machine {
                 let Session { id, open, contents } = &mut **session;
                 record::encode_live(keys, id, open, contents, turn.bytes::<NONCE>())?
             }
-            State::Closed(_) | State::Newer | State::Damaged => return None,
+            State::Closed(_) | State::Newer { .. } | State::Damaged => return None,
         };
         Some(Effect::Put(row))
     }
@@ -354,8 +428,15 @@ const fn to_the_hour(now: Timestamp) -> Timestamp {
 
 impl<'a> Turn<'a> {
     fn new(now: Timestamp, entropy: &'a mut dyn FnMut(&mut [u8])) -> Self {
-        let (starts, replies, events) = (Vec::new(), Vec::new(), Vec::new());
-        Self { now, entropy, dirty: false, starts, replies, events }
+        Self {
+            now,
+            entropy,
+            dirty: false,
+            starts: Vec::new(),
+            replies: Vec::new(),
+            unlists: Vec::new(),
+            events: Vec::new(),
+        }
     }
 
     fn reply(&mut self, caller: CallerId, reply: Reply) {
@@ -377,6 +458,9 @@ impl<'a> Turn<'a> {
         effects.extend(self.replies.into_iter().map(|(caller, reply)| {
             Effect::Reply(caller, if broken { Reply::Broken } else { reply })
         }));
+        let unlists = if broken { Vec::new() } else { self.unlists };
+        effects
+            .extend(unlists.into_iter().map(|(session, names)| Effect::Unlist { session, names }));
         effects.extend(self.events.into_iter().map(Effect::Audit));
         effects
     }
@@ -390,7 +474,7 @@ impl Command {
             Self::Access { session_id, .. }
             | Self::Status { session_id, .. }
             | Self::End { session_id, .. } => Some(session_id),
-            Self::Close { .. } | Self::RedeemLogout { .. } => None,
+            Self::Close { .. } | Self::Probe | Self::RedeemLogout { .. } => None,
         }
     }
 }

@@ -19,11 +19,9 @@ use super::{
         EndReason, SessionId, SessionKey, TokenKey,
         lifetime::{self, HeldToken, SessionStatus},
         protocol::{GrantedToken, Reply, Unavailable},
-        record::IndexNames,
-        ticket::RevocationContents,
     },
     CallerId, Machine, RefreshOutcome, RefreshWork, Refreshed, Session, State, Turn, Work,
-    end::Revocation,
+    revocation::Remains,
 };
 use crate::{
     audit::{Event, RefreshFailure},
@@ -57,7 +55,7 @@ pub(super) enum Orphan {
 }
 
 /// What keeps refreshes back for a while.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Gate {
     /// For one token, or for all.
     token: Option<TokenKey>,
@@ -168,7 +166,7 @@ impl Machine {
     pub(super) fn refresh_done(&mut self, outcome: RefreshOutcome, turn: &mut Turn<'_>) {
         let Some(flight) = self.refresh.take() else { return };
         let State::Open(session) = &mut self.state else {
-            return self.disown_refresh(flight, outcome, turn.now);
+            return self.disown_refresh(flight, outcome, turn);
         };
         let outcome = match outcome {
             RefreshOutcome::Refreshed(new) if !session.is_of(&new) => {
@@ -179,9 +177,8 @@ impl Machine {
         let name = self.config.session.keys.audit_name(&session.open.session);
         match outcome {
             RefreshOutcome::Refreshed(new) => {
+                // Its names stay: its subject's objects list it under those of the login.
                 session.take(*new, &flight);
-                let identity = &session.contents.identity;
-                session.open.names = IndexNames::of(identity, &self.config.session.keys);
                 turn.dirty = true;
                 self.gates.clear();
                 turn.events.push(Event::Refreshed { session: name });
@@ -288,14 +285,27 @@ impl Machine {
         self.gates.push(Gate { token, until, tries: tries.saturating_add(1), why });
     }
 
-    fn disown_refresh(&mut self, flight: RefreshFlight, outcome: RefreshOutcome, now: Timestamp) {
-        let RefreshOutcome::Refreshed(new) = outcome else { return };
-        if let (Some(token), Some(Orphan::Revoke { session, endpoint, reason })) =
-            (new.response.refresh_token, flight.orphaned)
-        {
-            let issuer = self.config.provider.issuer.clone();
-            let contents = RevocationContents { issuer, endpoint, refresh_token: token };
-            self.revocations.push_back(Revocation::at_end(reason, session, contents, now));
+    /// Revokes what a refresh brought after its session had ended.
+    fn disown_refresh(
+        &mut self,
+        flight: RefreshFlight,
+        outcome: RefreshOutcome,
+        turn: &mut Turn<'_>,
+    ) {
+        let (RefreshOutcome::Refreshed(new), Some(Orphan::Revoke { session, endpoint, reason })) =
+            (outcome, flight.orphaned)
+        else {
+            return;
+        };
+        let remains = Remains {
+            session: session.clone(),
+            issuer: self.config.provider.issuer.clone(),
+            endpoint,
+            refresh_token: new.response.refresh_token,
+            access_tokens: vec![new.response.access_token],
+        };
+        if let Some(ticket) = self.revoke(Some(reason), remains, turn) {
+            self.keep(session, ticket, turn);
         }
     }
 }

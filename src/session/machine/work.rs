@@ -1,12 +1,13 @@
 //! What the object's adapter hands in and is told to do.
 
 use super::super::{
+    SessionKey,
     protocol::{Envelope, Login, LoginFailure, Reply, TokenKey},
-    record::Identity,
+    record::{Identity, IndexNames},
 };
 use crate::{
     audit::{Event, RefreshFailure},
-    oauth::token::TokenResponse,
+    oauth::{revocation::TokenTypeHint, token::TokenResponse},
     secret::Secret,
     time::Timestamp,
 };
@@ -50,6 +51,14 @@ pub enum Effect {
     Start(Work),
     /// Answer a caller.
     Reply(CallerId, Reply),
+    /// Tell the subject's objects that this session has ended, once and under `waitUntil`: what is
+    /// lost of this they find out by asking.
+    Unlist {
+        /// Which session.
+        session: SessionKey,
+        /// The objects.
+        names: IndexNames,
+    },
     /// Log this.
     Audit(Event),
 }
@@ -61,12 +70,14 @@ pub enum Work {
     Login(Box<Login>),
     /// Refresh and check what comes back.
     Refresh(Box<RefreshWork>),
-    /// Revoke a refresh token (RFC 7009).
+    /// Revoke a token (RFC 7009).
     Revoke {
         /// The revocation endpoint as it was at the login.
         endpoint: String,
-        /// The refresh token.
+        /// The token.
         token: Secret<String>,
+        /// Which kind it is.
+        hint: TokenTypeHint,
     },
 }
 

@@ -69,7 +69,7 @@ export const records = {
         for (const [i, { file, damage, now, old }] of victims.entries()) {
           fleet.objects.replace(file, damage({ now, old, other: victims[(i + 1) % victims.length].now, chance }));
         }
-        fleet.objects.replace(newer.file, Buffer.concat([Buffer.of(chance.between(2, 255)), newer.now.subarray(1)]));
+        fleet.objects.replace(newer.file, Buffer.concat([Buffer.of(chance.between(2, 0x1f)), newer.now.subarray(1)]));
       });
 
       const before = await fleet.isolates();

@@ -73,6 +73,11 @@ impl Browser {
         Self { world: world.clone(), cookies: RefCell::default() }
     }
 
+    /// The same browser, served in another place from now on.
+    pub(crate) fn served_by(&self, world: &World) -> Self {
+        Self { world: world.clone(), cookies: self.cookies.clone() }
+    }
+
     pub(crate) fn navigate(&self, path: &str) -> Shown {
         self.send("GET", path, NAVIGATION, None)
     }
@@ -267,7 +272,7 @@ impl Browser {
                 Step::Forward(forward, _) => return Called::Forwarded(bearer(&forward)),
                 Step::Held => return Called::Forwarded(None),
                 Step::Answer(answer) => return Called::Answered(self.takes(&answer)),
-                Step::Endpoint(_) | Step::Elsewhere => panic!("{step:?}"),
+                Step::Admit(_) | Step::Endpoint(_) | Step::Elsewhere => panic!("{step:?}"),
             };
         }
     }

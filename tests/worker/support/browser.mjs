@@ -9,9 +9,10 @@ import { send } from "./raw.mjs";
 const FOLLOWED = new Set([301, 302, 303, 307, 308]);
 
 export class Browser {
-  /** `ca`: certificates that it trusts beside the usual ones. */
-  constructor({ ca } = {}) {
+  /** `ca`: certificates that it trusts beside the usual ones; `userAgent`: what it says it is, if anything. */
+  constructor({ ca, userAgent } = {}) {
     this.ca = ca;
+    this.userAgent = userAgent;
     this.cookies = [];
     /** Every request and answer of this browser, oldest first; `leaks.test.mjs` reads all of it. */
     this.trail = [];
@@ -90,6 +91,7 @@ export class Browser {
     const cookie = credentials ? this.cookieHeader(url, { method, sameSite, topLevel }) : "";
     const list = [...headers];
     if (cookie !== "") list.push(["Cookie", cookie]);
+    if (this.userAgent !== undefined) list.push(["User-Agent", this.userAgent]);
     const path = rawPath ?? url.pathname + url.search;
     const network = this.networks.get(url.origin) ?? send;
     const answer = await network(url.origin, { method, path, headers: list, body, ca: this.ca, onRequest, timeout });
@@ -182,7 +184,7 @@ export class Browser {
 
   /** A second browser that has the same cookies: a second tab, or a thief's copy. */
   copy() {
-    const other = new Browser({ ca: this.ca });
+    const other = new Browser({ ca: this.ca, userAgent: this.userAgent });
     other.cookies = this.cookies.map((cookie) => ({ ...cookie }));
     other.networks = this.networks;
     other.trail = this.trail;

@@ -3,6 +3,7 @@
 // Requests go to a socket of the Worker's own (`unsafeDirectSockets`): Miniflare's front door parses
 // and normalises URLs and adds headers, and what reaches the Worker raw is what these tests are about.
 
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
@@ -24,17 +25,34 @@ export const COMPATIBILITY_DATE = "2026-10-01";
 export const COMPATIBILITY_FLAGS = ["global_fetch_strictly_public"];
 
 const CLOCK_HEADER = "x-test-clock-ahead";
+const OBJECT_HEADER = "x-test-object";
 
 // What a user's one-line module does, and a clock that a test can set ahead: nobody waits an hour for
-// an idle limit. The runtime's alarms know nothing of it.
+// an idle limit. The runtime's alarms know nothing of it, so a test can ring one too, and look what
+// an object keeps.
 const MAIN = `
-import built from "./tokenkeep.js";
-export { SessionObject, SubjectObject } from "./tokenkeep.js";
+import built, { SessionObject as Session, SubjectObject as Subject } from "./tokenkeep.js";
 const real = Date.now.bind(Date);
 let ahead = 0;
 Date.now = () => real() + ahead;
+const watched = (Class) => class extends Class {
+  async look() {
+    return { rows: [...this.ctx.storage.kv.list()].length, alarm: await this.ctx.storage.getAlarm() };
+  }
+  async ring() {
+    await this.alarm();
+    return {};
+  }
+};
+export class SessionObject extends watched(Session) {}
+export class SubjectObject extends watched(Subject) {}
 export default {
-  fetch(request, env, ctx) {
+  async fetch(request, env, ctx) {
+    const object = request.headers.get("${OBJECT_HEADER}");
+    if (object !== null) {
+      const [binding, id, what] = object.split(" ");
+      return Response.json(await env[binding].get(env[binding].idFromString(id))[what]());
+    }
     const given = request.headers.get("${CLOCK_HEADER}");
     if (given === null) return built.fetch(request, env, ctx);
     ahead = Number(given);
@@ -82,12 +100,15 @@ export function freshSecrets(more = {}) {
  * @param {(source: string) => string} [options.patch] changes the entry: to provoke what no request can
  * @param {boolean} [options.bare] without the module that holds the clock
  * @param {string} [options.origin] the configured origin, where it isn't the socket's own
+ * @param {boolean} [options.kv] with the KV namespace SESSIONS_KV in the place of Durable Objects
+ * @param {boolean} [options.second] one more Worker before the same objects, in an isolate of its own,
+ *   as another data centre is: at `secondOrigin`
  * @param {boolean} [options.https] listens with a certificate too: ask it with `dispatch`
  * @param {typeof Worker} [options.kind] a class of a test's own
  */
 export async function startWorker(options) {
   const port = options.port ?? (await freePort());
-  const worker = new (options.kind ?? Worker)(options, port);
+  const worker = new (options.kind ?? Worker)(options, port, options.second ? await freePort() : undefined);
   try {
     await worker.start();
   } catch (error) {
@@ -100,10 +121,14 @@ export async function startWorker(options) {
 
 export class Worker {
   #mf = null;
+  /** The runtime's processes. */
+  #pids = [];
 
-  constructor(options, port) {
+  constructor(options, port, secondPort) {
     this.options = options;
     this.port = port;
+    this.secondPort = secondPort;
+    this.secondOrigin = `http://localhost:${secondPort}`;
     /** The origin that it is configured for. */
     this.origin = options.origin ?? `http://localhost:${port}`;
     /** All that it wrote to its log, and the runtime's own complaints, one entry a line. */
@@ -114,7 +139,7 @@ export class Worker {
   }
 
   async start() {
-    const { tokenkeep, secrets = {}, services = {}, assets, bare = false, patch, vars = {}, flags = COMPATIBILITY_FLAGS } = this.options;
+    const { tokenkeep, secrets = {}, services = {}, assets, bare = false, kv = false, patch, vars = {}, flags = COMPATIBILITY_FLAGS } = this.options;
     const log = (line) => this.logs.push(line);
     const main = {
       name: "tokenkeep",
@@ -122,19 +147,30 @@ export class Worker {
       compatibilityDate: COMPATIBILITY_DATE,
       compatibilityFlags: flags,
       bindings: { ...(tokenkeep ? { TOKENKEEP: tokenkeep(this.origin) } : {}), ...secrets, ...vars },
-      durableObjects: {
-        SESSIONS: { className: "SessionObject", useSQLite: true },
-        SUBJECTS: { className: "SubjectObject", useSQLite: true },
-      },
+      ...(kv
+        ? { kvNamespaces: ["SESSIONS_KV"] }
+        : {
+            durableObjects: {
+              SESSIONS: { className: "SessionObject", useSQLite: true },
+              SUBJECTS: { className: "SubjectObject", useSQLite: true },
+            },
+          }),
       serviceBindings: Object.fromEntries(Object.keys(services).map((name) => [name, name.toLowerCase()])),
       unsafeDirectSockets: [{ host: "127.0.0.1", port: this.port }],
       ...(assets ? { assets } : {}),
+    };
+    const second = {
+      ...main,
+      name: "second",
+      durableObjects: Object.fromEntries(Object.entries(main.durableObjects ?? {}).map(([name, object]) => [name, { ...object, scriptName: "tokenkeep" }])),
+      unsafeDirectSockets: [{ host: "127.0.0.1", port: this.secondPort }],
     };
     const others = Object.entries(services).map(([name, contents]) => ({
       name: name.toLowerCase(),
       modules: [{ type: "ESModule", path: "main.mjs", contents }],
       compatibilityDate: COMPATIBILITY_DATE,
     }));
+    const before = new Set(runtimes());
     this.#mf = new Miniflare(
       convertV4MiniflareOptions({
         port: 0,
@@ -145,10 +181,11 @@ export class Worker {
         resourcePersistencePath: this.storage,
         handleStructuredLogs: ({ level, message }) => log(`${level} ${message}`),
         handleUncaughtError: (error) => log(`uncaught ${error.stack}`),
-        workers: this.services([main, ...others]),
+        workers: this.services([main, ...(this.secondPort === undefined ? [] : [second]), ...others]),
       }),
     );
     await this.#mf.ready;
+    this.#pids = runtimes().filter((pid) => !before.has(pid));
   }
 
   /** What the runtime runs; the first is the Worker. */
@@ -186,6 +223,28 @@ export class Worker {
     await this.start();
   }
 
+  /** The process dies this instant, whatever it is doing; `start` brings it back on the same storage. */
+  async kill() {
+    for (const pid of this.#pids) process.kill(pid, "SIGKILL");
+    await this.#mf.dispose();
+  }
+
+  /** What an object keeps: `{ rows, alarm }`. `binding` is SESSIONS or SUBJECTS. */
+  look(binding, id) {
+    return this.#object(binding, id, "look");
+  }
+
+  /** Rings an object's alarm, whatever it is set to. */
+  ring(binding, id) {
+    return this.#object(binding, id, "ring");
+  }
+
+  async #object(binding, id, what) {
+    const answer = await send(this.origin, { headers: { [OBJECT_HEADER]: `${binding} ${id} ${what}` } });
+    if (answer.status !== 200) throw new Error(`${what} of ${id}: ${answer.status}`);
+    return answer.json;
+  }
+
   /** The audit lines so far. */
   get audit() {
     return this.logs.flatMap((line) => {
@@ -199,11 +258,16 @@ export class Worker {
     });
   }
 
-  /** The ids of the session objects that have ever been asked: each has a file from then on. */
-  objects() {
+  /** The namespace that keeps the sessions of a Worker with `kv`. */
+  namespace() {
+    return this.#mf.getKVNamespace("SESSIONS_KV", "tokenkeep");
+  }
+
+  /** The ids of the objects that have ever been asked: each has a file from then on. */
+  objects(name = "SessionObject") {
     return this.#files()
       .map((file) => path.relative(this.storage, file))
-      .filter((file) => /SessionObject/.test(file) && file.endsWith(".sqlite") && !file.endsWith("metadata.sqlite"))
+      .filter((file) => file.includes(name) && file.endsWith(".sqlite") && !file.endsWith("metadata.sqlite"))
       .map((file) => path.basename(file, ".sqlite"));
   }
 
@@ -222,4 +286,15 @@ export class Worker {
     await this.#mf?.dispose();
     rmSync(this.storage, { recursive: true, force: true });
   }
+}
+
+/** The workerd processes below this one. (Its package may put a launcher before it.) */
+function runtimes() {
+  const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,ppid=,args="], { encoding: "utf8" });
+  const all = stdout.split("\n").flatMap((line) => {
+    const [, pid, parent, command] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [];
+    return pid === undefined ? [] : [{ pid: Number(pid), parent: Number(parent), command }];
+  });
+  const below = (parent) => all.filter((one) => one.parent === parent).flatMap((one) => [one, ...below(one.pid)]);
+  return below(process.pid).filter(({ command }) => command.includes("workerd")).map(({ pid }) => pid);
 }

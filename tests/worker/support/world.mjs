@@ -82,8 +82,8 @@ export class World {
     return this.worker.origin;
   }
 
-  browser() {
-    const browser = new Browser({ ca: this.ca });
+  browser(how) {
+    const browser = new Browser({ ca: this.ca, ...how });
     this.browsers.push(browser);
     return browser;
   }
@@ -130,8 +130,8 @@ export class World {
   }
 
   /** A browser with a session. */
-  async loggedIn(how) {
-    const browser = this.browser();
+  async loggedIn({ userAgent, ...how } = {}) {
+    const browser = this.browser({ userAgent });
     await this.login(browser, how);
     return browser;
   }
@@ -149,6 +149,38 @@ export class World {
 
   logout(browser, init = {}) {
     return browser.fetch(this.origin, "/auth/logout", { method: "POST", ...init });
+  }
+
+  /** Whether this browser's session lives, by the word of its object: no warm grant has a say. */
+  async isAlive(browser) {
+    return (await this.session(browser, "?touch=false")).authenticated;
+  }
+
+  /** The claims of the newest login's ID token. */
+  idToken() {
+    const { answer } = this.provider.control.log.findLast((entry) => entry.grant === "authorization_code" && entry.status === 200);
+    return JSON.parse(Buffer.from(JSON.parse(answer).id_token.split(".")[1], "base64url"));
+  }
+
+  /** Posts a logout token as a provider does; `token` may be a text or what `logoutToken` takes. */
+  tell(token, { origin = this.origin, ...init } = {}) {
+    const text = typeof token === "string" ? token : this.provider.control.logoutToken(token);
+    return send(origin, {
+      method: "POST",
+      path: "/auth/backchannel-logout",
+      headers: { "Content-Type": "application/x-www-form-urlencoded", Host: new URL(this.origin).host },
+      body: new URLSearchParams({ logout_token: text }).toString(),
+      ...init,
+    });
+  }
+
+  /** The same browser as if it came to another data centre (`worker: { second: true }`). */
+  elsewhere(browser) {
+    const other = browser.copy();
+    const { secondOrigin } = this.worker;
+    const host = new URL(this.origin).host;
+    other.networks = new Map([[this.origin, (_origin, init) => send(secondOrigin, { ...init, headers: [["Host", host], ...init.headers] })]]);
+    return other;
   }
 
   /** A request without a browser. */

@@ -27,6 +27,7 @@ fn an_old_sessions_logout_leaves_nothing_behind() {
     world.wait(secs(900));
     let caller = world.end(EndReason::Logout, false);
     assert!(world.ended(caller).ended);
+    let _ = world.revokes_all(RevocationOutcome::Done);
     assert!(world.row.is_none() && world.alarm.is_none());
 }
 
@@ -174,6 +175,22 @@ fn at_a_limit_what_is_still_open_is_revoked() {
     }
 }
 
+// Some providers keep one grant per user and client: the login that took the place lives on it.
+#[test]
+fn what_ends_because_of_a_login_is_not_revoked_not_even_what_a_refresh_brings_after() {
+    for reason in [EndReason::Replaced, EndReason::TooMany] {
+        let mut world = World::logged_in(Some(60), true);
+        world.wait(secs(61));
+        let caller = world.access(key_a(), None);
+        assert!(matches!(world.works.pop(), Some(Work::Refresh(_))));
+        let close = world.ask(Command::Close { reason });
+        assert!(world.ended(close).ended);
+        assert!(matches!(world.reply(caller), Reply::NoSession));
+        world.refreshed("2", Some(60), true);
+        assert!(world.works.is_empty(), "{reason:?}");
+    }
+}
+
 #[test]
 fn status_without_touch_does_not_extend_and_the_absolute_limit_is_exact() {
     let mut world = World::logged_in(Some(300), true);
@@ -271,6 +288,7 @@ fn a_logout_ticket_gives_the_id_token_once_and_in_time() {
         let ended = world.ended(caller);
         assert!(ended.id_token.is_none(), "it waits for the ticket");
         let ticket = ended.ticket.unwrap();
+        let _ = world.revokes_all(RevocationOutcome::Done);
         world.restart();
         let wrong = LogoutTicketKey(base64url::encode([1; 32]).into());
         for wrong in [wrong, LogoutTicketKey("x".into())] {
@@ -298,6 +316,7 @@ fn a_late_logout_ticket_opens_nothing_and_the_alarm_removes_it() {
     world.wait(secs(1200));
     let caller = world.end(EndReason::Logout, true);
     let ticket = world.ended(caller).ticket.unwrap();
+    let _ = world.revokes_all(RevocationOutcome::Done);
     world.wait(secs(120));
     assert!(matches!(redeem(&mut world, &ticket), Reply::NoSession));
     assert!(world.ring());
@@ -314,7 +333,7 @@ fn an_alarm_that_moved_since_the_last_write_is_not_trusted_after_a_restart() {
     world.restart();
     let caller = world.end(EndReason::Logout, true);
     assert!(world.ended(caller).ticket.is_some());
-    assert_eq!(world.alarm, Some(world.now.after(secs(120))));
+    assert_eq!(world.alarm, Some(world.now.after(secs(30))), "the revocation's second try");
 }
 
 #[test]
@@ -353,4 +372,40 @@ fn an_end_without_the_cookie_wins_over_a_refresh_that_is_under_way() {
     world.input(Input::RevocationDone(RevocationOutcome::Done));
     assert_eq!(world.revoked(), "refresh-2");
     assert!(!world.is_alive());
+}
+
+// A shorter idle limit does so too: `lifetime`.
+#[test]
+fn a_shorter_absolute_limit_of_the_operator_takes_hold_when_the_object_starts_next() {
+    let mut world = World::logged_in(None, true);
+    let mut config = config();
+    config.session.absolute = secs(1800);
+    world.restart_with(config.clone());
+    let caller = world.ask(Command::Status { session_id: session_id(), touch: false });
+    let Reply::Status(status) = world.reply(caller) else { panic!() };
+    assert_eq!(status.absolute_deadline, T0.after(secs(1800)));
+    // A longer one doesn't: the person was told when the session would end.
+    let mut longer = config;
+    longer.session.absolute = secs(400 * 86_400);
+    let before = World::logged_in(None, true);
+    let mut after = World::with(longer);
+    after.row = before.row;
+    after.restart();
+    let caller = after.ask(Command::Status { session_id: session_id(), touch: false });
+    let Reply::Status(status) = after.reply(caller) else { panic!() };
+    assert_eq!(status.absolute_deadline, T0.after(before.config.session.absolute));
+
+    world.wait(secs(1799));
+    assert!(matches!(granted_or_not(&mut world), Reply::Granted(_)));
+    world.wait(secs(1));
+    assert!(matches!(granted_or_not(&mut world), Reply::NoSession));
+    assert!(world.events.contains(&Event::SessionEnded {
+        session: world.config.session.keys.audit_name(&session_id().key()),
+        reason: EndReason::Absolute,
+    }));
+}
+
+fn granted_or_not(world: &mut World) -> Reply {
+    let caller = world.access(key_a(), None);
+    world.reply(caller)
 }

@@ -4,15 +4,17 @@ mod ends;
 mod logins;
 mod promises;
 mod refreshes;
+mod revocations;
 mod storage;
+mod versions;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
 use crate::{
     base64url,
-    config::{ClientAuth, ProviderConfig, SessionConfig},
-    oauth::{Metadata, pkce::CodeVerifier, token::TokenResponse},
+    config::{ClientAuth, ProviderConfig, SessionConfig, Store},
+    oauth::{Metadata, pkce::CodeVerifier, revocation::TokenTypeHint, token::TokenResponse},
     secret::Secret,
     session::{
         EndReason, GrantedToken, Identity, Login, LoginFailure, Transaction, Unavailable,
@@ -46,6 +48,7 @@ pub(super) fn config() -> ObjectConfig {
             ..crate::oauth::testing::provider()
         },
         session: SessionConfig {
+            store: Store::Durable,
             idle: secs(3600),
             absolute: secs(86_400),
             cache: secs(5),
@@ -95,6 +98,7 @@ pub(super) fn login(code: &str) -> Login {
             authorization_response_iss_parameter_supported: true,
         },
         token: key_a(),
+        device: crate::device::DeviceName::default(),
     }
 }
 
@@ -132,6 +136,7 @@ pub(super) struct World {
     pub(super) puts: usize,
     pub(super) works: Vec<Work>,
     pub(super) replies: BTreeMap<CallerId, Vec<Reply>>,
+    pub(super) unlisted: Vec<(SessionKey, IndexNames)>,
     pub(super) events: Vec<Event>,
     callers: u64,
     random: u64,
@@ -154,6 +159,7 @@ impl World {
             puts: 0,
             works: Vec::new(),
             replies: BTreeMap::new(),
+            unlisted: Vec::new(),
             events: Vec::new(),
             callers: 0,
             random: 0,
@@ -224,6 +230,7 @@ impl World {
                     acted = true;
                     self.replies.entry(caller).or_default().push(reply);
                 }
+                Effect::Unlist { session, names } => self.unlisted.push((session, names)),
                 Effect::Audit(event) => self.events.push(event),
             }
         }
@@ -315,16 +322,28 @@ impl World {
         }
     }
 
-    /// The refresh token of the one revocation under way.
+    /// The token of the one revocation under way.
     pub(super) fn revoked(&mut self) -> String {
         assert_eq!(self.works.len(), 1, "{:?}", self.works);
         match self.works.pop() {
-            Some(Work::Revoke { token, endpoint }) => {
+            Some(Work::Revoke { token, endpoint, hint }) => {
                 assert_eq!(endpoint, "https://id.example.com/revoke");
+                let is_refresh_token = token.expose().starts_with("refresh-");
+                assert_eq!(hint == TokenTypeHint::RefreshToken, is_refresh_token);
                 token.expose().clone()
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Every revocation, answered so, in their order.
+    pub(super) fn revokes_all(&mut self, outcome: RevocationOutcome) -> Vec<String> {
+        let mut revoked = Vec::new();
+        while !self.works.is_empty() {
+            revoked.push(self.revoked());
+            self.input(Input::RevocationDone(outcome));
+        }
+        revoked
     }
 
     pub(super) fn ended_because(&self) -> Vec<EndReason> {

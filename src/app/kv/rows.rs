@@ -1,0 +1,386 @@
+//! The rows of one session in KV: what is read for a command, and what is written in which order.
+//!
+//! | key | what | kept |
+//! |---|---|---|
+//! | `s:<session>` | the record; after a logout, for the one-time URL, its ticket | to the first of the session's limits; the ticket's two minutes |
+//! | `l:<session>` | the mark of a login under way | as long as the login may take |
+//! | `t:<session>` | the tombstone | to the session's absolute limit, or to where one could be that isn't seen |
+//!
+//! Another place may write the record again after its end, knowing of none. So the tombstone goes
+//! first and stays as long as any record could, and a record beside a tombstone is no session.
+//!
+//! A login doesn't read `s:`, and its mark is no row there: that nothing is there would be
+//! remembered too, beyond the moment at which there is a session, and KV takes no two writes of a
+//! key within a second.
+
+use std::{cell::RefCell, time::Duration};
+
+use super::{
+    super::{
+        context::{ObjectContext, ObjectPorts},
+        ports::{KeyValue, StoreError},
+    },
+    isolate::Isolate,
+    markers::{self, Marker},
+};
+use crate::{
+    audit::Event,
+    config::Store,
+    session::{
+        Command, EndReason, LiveOutline, LoginFailure, Outline, SessionKey, Transaction,
+        tombstone_row,
+    },
+    time::Timestamp,
+};
+
+/// KV keeps nothing for less than this.
+const SHORTEST: u64 = 60;
+
+/// After this KV takes another write of the same key.
+const NEXT_WRITE: Duration = Duration::from_millis(1100);
+
+/// The rows of one session, for one command.
+pub(super) struct Rows<'a, P, K> {
+    ctx: &'a ObjectContext<'a, P>,
+    store: &'a K,
+    isolate: &'a RefCell<Isolate>,
+    session: &'a SessionKey,
+    record: String,
+    login: String,
+    tombstone: String,
+    there: There,
+    /// What KV didn't take at once.
+    again: Option<(Vec<u8>, LiveOutline)>,
+    /// When the command came, if it is a login.
+    login_since: Option<Timestamp>,
+}
+
+/// What is there of a session, as far as this place knows.
+enum There {
+    Nothing,
+    Live(LiveOutline),
+    Ended,
+    Unreadable,
+}
+
+/// What was found for a command.
+pub(super) struct Found {
+    /// The row that the machine goes on from.
+    pub(super) row: Option<Vec<u8>>,
+    /// A marker says that the session is over.
+    pub(super) over: Option<EndReason>,
+}
+
+/// What a machine wants written.
+pub(super) enum Write {
+    /// This row.
+    Row(Vec<u8>),
+    /// That there is none.
+    Nothing,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Standing {
+    /// It stands, as far as this place knows.
+    Stands,
+    /// The session has ended elsewhere; nothing is left of the write. What a login is told.
+    IsOver(LoginFailure),
+}
+
+impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
+    pub(super) fn new(
+        ctx: &'a ObjectContext<'a, P>,
+        store: &'a K,
+        isolate: &'a RefCell<Isolate>,
+        session: &'a SessionKey,
+    ) -> Self {
+        let name = session.name();
+        Self {
+            ctx,
+            store,
+            isolate,
+            session,
+            record: format!("s:{name}"),
+            login: format!("l:{name}"),
+            tombstone: format!("t:{name}"),
+            there: There::Nothing,
+            again: None,
+            login_since: None,
+        }
+    }
+
+    /// Reads what `command` rests on.
+    pub(super) async fn find(&mut self, command: &Command) -> Result<Found, StoreError> {
+        let row = match command {
+            Command::Login(_) => {
+                self.login_since = Some(self.ctx.ports.now());
+                self.find_login().await?
+            }
+            Command::RedeemLogout { .. } => self.find_record().await?,
+            Command::Access { .. } | Command::Probe | Command::Status { .. } => {
+                return self.find_session().await;
+            }
+            Command::Close { .. } | Command::End { .. } => self.find_record_or_tombstone().await?,
+        };
+        self.note(row.as_deref());
+        Ok(Found { row, over: None })
+    }
+
+    /// What a login under way, or one before it, has left.
+    async fn find_login(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let [login, tombstone] = self.store.read([&self.login, &self.tombstone]).await?;
+        let tombstone = tombstone.or_else(|| self.own_tombstone());
+        if tombstone.is_some() || login.is_none() {
+            return Ok(tombstone);
+        }
+        Ok(self.find_record().await?.or(login))
+    }
+
+    async fn find_record(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let [record] = self.store.read([&self.record]).await?;
+        Ok(record)
+    }
+
+    /// A record counts only without a tombstone; what a logout left beside one does as well.
+    async fn find_record_or_tombstone(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let [record, tombstone] = self.store.read([&self.record, &self.tombstone]).await?;
+        let is_left = record
+            .as_deref()
+            .is_some_and(|record| matches!(Outline::of(record), Outline::Ended { .. }));
+        let tombstone = tombstone.or_else(|| self.own_tombstone());
+        Ok(if is_left { record } else { tombstone.or(record) })
+    }
+
+    /// The tombstone that this isolate has written, and that KV doesn't show yet.
+    fn own_tombstone(&self) -> Option<Vec<u8>> {
+        let is_ended = self.isolate.borrow().is_ended(self.session);
+        is_ended.then(|| tombstone_row(self.session, self.ctx.ports.now()))?
+    }
+
+    /// The session to use. One whose limits have passed is none, and nothing is written for that:
+    /// KV sweeps it, and what was read here may be older than its last use elsewhere.
+    async fn find_session(&mut self) -> Result<Found, StoreError> {
+        let row = self.find_record_or_tombstone().await?;
+        self.note(row.as_deref());
+        let There::Live(live) = &self.there else { return Ok(Found { row, over: None }) };
+        let over = self.over_by_marker(live, live.created).await?;
+        // As configured now: markers are kept no longer than that.
+        let absolute = live.created.after(self.ctx.config.session.absolute);
+        // Asked last: a limit that passed while the markers were read is none for the machine.
+        if self.ctx.ports.now() >= live.deadline.min(absolute) {
+            self.there = There::Nothing;
+            return Ok(Found { row: None, over: None });
+        }
+        Ok(Found { row, over })
+    }
+
+    fn note(&mut self, row: Option<&[u8]>) {
+        self.there = match row.map(Outline::of) {
+            None | Some(Outline::Exchanging { .. }) => There::Nothing,
+            Some(Outline::Live(live)) => There::Live(live),
+            Some(Outline::Ended { .. }) => There::Ended,
+            Some(Outline::Unreadable) => There::Unreadable,
+        };
+    }
+
+    /// Why a session that was made at `made` is over, if a marker says so.
+    async fn over_by_marker(
+        &self,
+        live: &LiveOutline,
+        made: Timestamp,
+    ) -> Result<Option<EndReason>, StoreError> {
+        if self.ctx.config.session.store != (Store::Kv { delayed_logout: true }) {
+            return Ok(None);
+        }
+        let person = markers::key(&live.subject);
+        let session = match &live.sid {
+            Some(sid) => markers::key(sid),
+            None => markers::key(&markers::without_sid(&live.subject)),
+        };
+        let values = self.store.read([&person, &session]).await?;
+        let mut markers = values.iter().flatten().filter_map(|value| Marker::read(value));
+        Ok(markers.find(|marker| marker.covers(made)).map(|marker| marker.reason))
+    }
+
+    /// Writes what a machine wants written.
+    pub(super) async fn write(&mut self, write: Write) -> Result<Standing, StoreError> {
+        let row = match write {
+            Write::Row(row) => row,
+            Write::Nothing => return self.end(None).await,
+        };
+        match Outline::of(&row) {
+            Outline::Live(live) => self.put_session(&row, live).await,
+            Outline::Exchanging { until } => {
+                self.put_firmly(&self.login, &row, until).await?;
+                Ok(Standing::Stands)
+            }
+            // The same login may have come to something elsewhere, so its word is written over
+            // nothing: its mark stays.
+            Outline::Ended { login_failed: true, .. } => Ok(Standing::Stands),
+            Outline::Ended { ticket_until, .. } => {
+                self.end(ticket_until.map(|until| (row.as_slice(), until))).await
+            }
+            // No machine writes such a row.
+            Outline::Unreadable => Err(StoreError),
+        }
+    }
+
+    /// The tombstone is looked for before and after. What KV doesn't take of a session that was there
+    /// before (a touch, a refresh) holds nobody up: see [`Self::write_again`].
+    async fn put_session(&mut self, row: &[u8], live: LiveOutline) -> Result<Standing, StoreError> {
+        if self.has_tombstone().await? {
+            return Ok(Standing::IsOver(LoginFailure::AlreadyUsed));
+        }
+        if self.ended_meanwhile(&live).await? {
+            return Ok(Standing::IsOver(LoginFailure::LoggedOut));
+        }
+        let seconds = seconds_until(live.deadline, self.ctx.ports.now());
+        let is_old = matches!(self.there, There::Live(_));
+        let written = if is_old {
+            self.store.put(&self.record, row, seconds).await
+        } else {
+            put_firmly(self.store, &self.record, row, seconds).await
+        };
+        match written {
+            Err(StoreError) if is_old => self.again = Some((row.to_vec(), live.clone())),
+            written => written?,
+        }
+        self.there = There::Live(live);
+        if !self.has_tombstone().await? {
+            return Ok(Standing::Stands);
+        }
+        self.again = None;
+        if written.is_ok() && self.delete_record().await.is_err() {
+            self.lost();
+        }
+        Ok(Standing::IsOver(LoginFailure::AlreadyUsed))
+    }
+
+    /// Writes, when the command has its answer, what KV didn't take at once. What it doesn't take
+    /// now either is done again at a later call.
+    pub(super) async fn write_again(&mut self) -> Result<(), StoreError> {
+        let Some((row, live)) = self.again.take() else { return Ok(()) };
+        self.store.wait(NEXT_WRITE).await;
+        let _told_already = self.put_session(&row, live).await?;
+        if self.again.is_some() {
+            self.lost();
+        }
+        Ok(())
+    }
+
+    async fn has_tombstone(&self) -> Result<bool, StoreError> {
+        let [tombstone] = self.store.read([&self.tombstone]).await?;
+        Ok(tombstone.is_some() || self.isolate.borrow().is_ended(self.session))
+    }
+
+    /// A logout that came while the code was exchanged means this login as well.
+    async fn ended_meanwhile(&self, live: &LiveOutline) -> Result<bool, StoreError> {
+        match self.login_since {
+            Some(since) => Ok(self.over_by_marker(live, since).await?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// Ends what is there. Once the tombstone stands the rest may fail: nobody is let in any more.
+    async fn end(&mut self, left: Option<(&[u8], Timestamp)>) -> Result<Standing, StoreError> {
+        let before = std::mem::replace(&mut self.there, There::Ended);
+        let longest = self.ctx.ports.now().after(self.ctx.config.session.absolute);
+        let until = match &before {
+            There::Live(live) => Some(live.absolute_deadline),
+            // Not to be seen from here, perhaps, and alive elsewhere, or about to be.
+            There::Nothing => Some(longest.after(Transaction::LIFETIME)),
+            There::Ended | There::Unreadable => None,
+        };
+        if let Some(until) = until {
+            let row = tombstone_row(self.session, until).ok_or(StoreError)?;
+            self.put_firmly(&self.tombstone, &row, until).await?;
+            self.isolate.borrow_mut().ends(self.session);
+        }
+        let rest = match left {
+            Some((row, until)) => self.put_firmly(&self.record, row, until).await,
+            None if matches!(before, There::Nothing) => Ok(()),
+            None => self.delete_record().await,
+        };
+        match rest {
+            Err(StoreError) if until.is_some() => self.lost(),
+            rest => rest?,
+        }
+        Ok(Standing::Stands)
+    }
+
+    async fn put_firmly(&self, key: &str, row: &[u8], until: Timestamp) -> Result<(), StoreError> {
+        let seconds = seconds_until(until, self.ctx.ports.now());
+        put_firmly(self.store, key, row, seconds).await
+    }
+
+    async fn delete_record(&self) -> Result<(), StoreError> {
+        firmly(self.store, &self.record, None).await
+    }
+
+    fn lost(&self) {
+        self.ctx.ports.record(Event::StoreWriteLost { session: self.ctx.session.clone() });
+    }
+}
+
+/// Puts, once more a second later if KV didn't take it.
+pub(super) async fn put_firmly<K: KeyValue>(
+    store: &K,
+    key: &str,
+    value: &[u8],
+    seconds: u64,
+) -> Result<(), StoreError> {
+    firmly(store, key, Some((value, seconds))).await
+}
+
+/// Puts, or deletes where there is no value.
+async fn firmly<K: KeyValue>(
+    store: &K,
+    key: &str,
+    value: Option<(&[u8], u64)>,
+) -> Result<(), StoreError> {
+    let mut tries = 0;
+    loop {
+        let written = match value {
+            Some((value, seconds)) => store.put(key, value, seconds).await,
+            None => store.delete(key).await,
+        };
+        tries += 1;
+        if written.is_ok() || tries == 2 {
+            return written;
+        }
+        store.wait(NEXT_WRITE).await;
+    }
+}
+
+/// How long KV is to keep what is of use until `until`: whole seconds, rounded up, and never fewer
+/// than it takes.
+pub(super) fn seconds_until(until: Timestamp, now: Timestamp) -> u64 {
+    let left = until.since(now).as_millis().div_ceil(1000);
+    u64::try_from(left).unwrap_or(u64::MAX).max(SHORTEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_live_is_whole_seconds_rounded_up_and_60_at_least() {
+        let now = Timestamp::from_millis(1_800_000_000_500);
+        for (left, seconds) in [
+            (0, 60),
+            (1, 60),
+            (1000, 60),
+            (59_999, 60),
+            (60_000, 60),
+            (60_001, 61),
+            (3_600_000, 3600),
+            (3_600_001, 3601),
+        ] {
+            let until = now.after(Duration::from_millis(left));
+            assert_eq!(seconds_until(until, now), seconds, "{left} ms");
+        }
+        assert_eq!(seconds_until(now, now.after(Duration::from_secs(5))), 60, "it has passed");
+    }
+}
