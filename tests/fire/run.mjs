@@ -22,27 +22,28 @@ const only = values.only?.split(",");
 const size = values.short ? "short" : "long";
 const chance = new Chance(seed);
 
-const rows = [];
-for (const { case: own, [size]: own_size } of CASES) {
-  if (own_size === undefined || (only && !only.includes(own.row))) continue;
+const run = { seed, size, ...machine(), rows: [] };
+const folder = fileURLToPath(new URL("../../target/fire/", import.meta.url));
+mkdirSync(folder, { recursive: true });
+const file = `${folder}${run.date.replaceAll(":", "-")}.json`;
+
+for (const { case: own, [size]: sizes } of CASES) {
+  if (sizes === undefined || (only && !only.includes(own.row))) continue;
   const began = Date.now();
-  const row = { row: own.row, name: own.name, size: own_size };
+  const row = { row: own.row, name: own.name, sizes };
   try {
-    Object.assign(row, await own.run(own_size, chance.fork(own.row)));
+    Object.assign(row, await own.run(sizes, chance.fork(own.row)));
   } catch (error) {
     row.failed = error.message;
     console.error(error);
   }
   row.seconds = Math.round((Date.now() - began) / 1000);
-  rows.push(row);
+  run.rows.push(row);
+  // After each: a run that is broken off has what it had.
+  writeFileSync(file, `${JSON.stringify(run, undefined, 2)}\n`);
   console.error(`${row.failed === undefined ? "✓" : "✗"} ${row.row} (${row.seconds} s)`);
 }
 
-const run = { seed, size, ...machine(), rows };
-const folder = fileURLToPath(new URL("../../target/fire/", import.meta.url));
-mkdirSync(folder, { recursive: true });
-const file = `${folder}${run.date.replaceAll(":", "-")}.json`;
-writeFileSync(file, `${JSON.stringify(run, undefined, 2)}\n`);
 console.log(table(run));
 console.error(`all figures: ${file}`);
-if (rows.some(({ failed }) => failed !== undefined)) process.exitCode = 1;
+if (run.rows.some(({ failed }) => failed !== undefined)) process.exitCode = 1;

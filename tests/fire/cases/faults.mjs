@@ -16,9 +16,6 @@ const SHARES = [
 ];
 const NONE = { kind: undefined };
 
-/** The longest pause of ours between two tries, and a little. */
-const PAUSE = 31;
-
 export const outages = {
   row: "faults",
   name: "a provider that is slow, refuses, breaks or is cut off loses no session but where it had acted and its answer was lost",
@@ -32,12 +29,13 @@ export const outages = {
       const deck = dealt(fleet, chance, rounds, delay);
 
       for (let done = 0; done < rounds; done += sessions) {
-        await fleet.wait({ seconds: TTL + chance.draw() * 30 });
+        await fleet.wait({ seconds: TTL + chance.draw() * 5 });
         const turns = people.map(() => chance.between(0, 1000));
         await Promise.all(people.map((person, i) => round(fleet, tally, person, (k) => turns[i] + k, calls)));
-        // Whoever was refused comes again when our pause is over, until all have had their round.
+        // Whoever was refused comes again when our pause is over, which doubles, until all have had their round.
+        let pause = 1;
         for (let waiting = people.filter(unfinished); waiting.length > 0; waiting = waiting.filter(unfinished)) {
-          await fleet.wait({ seconds: PAUSE });
+          await fleet.wait({ seconds: (pause *= 2) });
           await Promise.all(waiting.map((person) => round(fleet, tally, person, (k) => k, calls)));
         }
         for (const person of people.filter(({ state }) => state === "lost")) {

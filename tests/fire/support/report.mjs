@@ -43,7 +43,7 @@ function kinds(faults) {
 function list(counts) {
   return Object.entries(counts)
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "object" ? `(${list(value) || "none"})` : number(value)}`)
+    .map(([name, value]) => `${name.replaceAll("_", " ")} ${Array.isArray(value) ? value.map(number).join(" → ") : typeof value === "object" ? `(${list(value) || "none"})` : number(value)}`)
     .join(", ");
 }
 

@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { subscribe } from "node:diagnostics_channel";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 
 import { modules, Worker } from "../../worker/support/worker.mjs";
@@ -51,16 +51,17 @@ export class Runtime extends Worker {
     assert.equal(dead.signalCode, "SIGKILL");
   }
 
-  /** Bytes of memory that the process holds; undefined where no /proc tells. */
+  /** Megabytes of memory that the process holds; undefined where no /proc tells. */
   memory() {
-    const pages = this.#told("statm")?.split(" ")[1];
-    return pages === undefined ? undefined : Number(pages) * 4096;
+    const resident = /^VmRSS:\s+(\d+) kB/m.exec(this.#told("status") ?? "")?.[1];
+    return resident === undefined ? undefined : Number(resident) / 1024;
   }
 
-  /** Milliseconds of CPU, user and system, that the process has used; undefined where no /proc tells. */
+  /** Microseconds of CPU, user and system, that the process has used; undefined where no /proc tells. */
   cpu() {
-    const fields = this.#told("stat")?.replace(/^.*\) /, "").split(" ");
-    return fields === undefined ? undefined : (Number(fields[11]) + Number(fields[12])) * 10;
+    const tasks = `/proc/${this.process.pid}/task`;
+    if (!existsSync(`${tasks}/${this.process.pid}/schedstat`)) return undefined;
+    return readdirSync(tasks).reduce((sum, task) => sum + Number(this.#told(`task/${task}/schedstat`)?.split(" ")[0] ?? 0), 0) / 1000;
   }
 
   #told(file) {
