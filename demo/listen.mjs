@@ -14,7 +14,10 @@ import https from "node:https";
  * @returns {Promise<{ port: number, stop(): Promise<void> }>}
  */
 export async function listen(handler, { port = 0, tls } = {}) {
-  const make = () => (tls ? https.createServer(tls, handler) : http.createServer(handler));
+  // A connection is kept for long: Node closes one after five seconds without a word, and a request that
+  // sets out in that very moment is lost.
+  const options = { ...tls, keepAliveTimeout: 600_000 };
+  const make = () => (tls ? https.createServer(options, handler) : http.createServer(options, handler));
   const first = make();
   await bind(first, port, "127.0.0.1");
   const bound = first.address().port;

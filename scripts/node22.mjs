@@ -1,4 +1,5 @@
-// A Node that is new enough for wrangler (22.12), whatever the machine has.
+// A Node that is new enough for wrangler (22.12) and for `node:sqlite` without a flag (22.13), whatever
+// the machine has.
 //
 // The npm package `node` brings one. Its install script fetches a package for this platform and links
 // it; where install scripts are off, or the link is missing, the binary is found or fetched all the same.
@@ -11,7 +12,7 @@ import { delimiter, dirname, join } from "node:path";
 
 import { ask, atLeast, began, root, Wanted } from "./steps.mjs";
 
-const NEEDED = "22.12.0";
+const NEEDED = "22.13.0";
 const platform = `${process.platform === "darwin" && process.arch === "arm64" ? "node-bin" : "node"}-${process.platform}-${process.arch}`;
 
 /** The path of a new enough Node, or undefined. */

@@ -13,8 +13,8 @@ import { Readable } from "node:stream";
  * @property {boolean} [hang] the request is taken and never answered
  * @property {boolean} [drop] the connection is cut before the provider is asked
  * @property {boolean} [lose] the provider does its work, then the connection is cut: the answer is lost
- * @property {number} [delay] milliseconds before the provider is asked
- * @property {number} [late] milliseconds between the provider's work and its answer
+ * @property {number | Promise<void>} [delay] milliseconds before the provider is asked, or until this is resolved
+ * @property {number | Promise<void>} [late] the same between the provider's work and its answer
  * @property {(body: object) => object} [transform] rewrites the provider's JSON
  * @property {string} [grant] token endpoint: only for this grant_type
  * @property {number} [times] how often; for good if missing
@@ -135,7 +135,7 @@ function overhear(res, record, fault) {
       return res;
     }
     if (fault?.late) {
-      setTimeout(() => end(out, ...rest), fault.late);
+      pause(fault.late).then(() => end(out, ...rest));
       return res;
     }
     return end(out, ...rest);
@@ -151,4 +151,4 @@ function replayed(req, bytes) {
   return again;
 }
 
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const pause = (span) => (typeof span === "number" ? new Promise((done) => setTimeout(done, span)) : span);

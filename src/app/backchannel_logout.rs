@@ -53,22 +53,23 @@ pub(super) async fn handle<P: Ports>(
     };
     let delivery = base64url::encode(ctx.ports.bytes::<16>());
     let (mut all_ended, mut all_left) = (0, 0);
+    let mut is_written = true;
     for Order { whose, which, is_last } in orders(ctx, &token) {
-        let order = EndSessions {
-            which,
-            reason: EndReason::BackChannel,
-            bars: true,
-            token: is_last.then(|| seen(ctx, &token, &delivery)),
-        };
+        // The provider may send it again where an index didn't answer: it counts as used with the
+        // last order alone, and only where all before were written down.
+        let token = (is_last && is_written).then(|| seen(ctx, &token, &delivery));
+        let order = EndSessions { which, reason: EndReason::BackChannel, bars: true, token };
         match end_sessions(ctx, &whose.name(&ctx.config.session.keys), order).await {
             Ended::Sessions { ended, left } => {
                 all_ended += ended;
                 all_left += left;
             }
             Ended::Replayed => return refused(ctx, "jti_replayed"),
-            // The provider may send it again: it counts as used with the last order alone.
-            Ended::Unavailable => return answer::problem(ctx, ProblemCode::SessionUnavailable),
+            Ended::Unavailable => is_written = false,
         }
+    }
+    if !is_written {
+        return answer::problem(ctx, ProblemCode::SessionUnavailable);
     }
     ctx.ports.record(Event::LogoutTokenAccepted { ended: all_ended, left: all_left });
     Answer { status: 200, headers: common_headers(), body: String::new() }

@@ -222,6 +222,7 @@ async fn register<P: ObjectPorts>(
             whose,
             session: login.transaction.session_id.key(),
             issued_at,
+            authenticated_at: identity.auth_time.map(Timestamp::from_secs),
             began: login.transaction.started,
             created: now,
             expires: now.after(ctx.config.session.absolute),

@@ -1,7 +1,8 @@
 //! The provider's keys, kept in the object half's isolate.
 //!
 //! Kept for an hour, fetched again early when a signature's key isn't among them (at most once in
-//! 30 s: a token with an invented `kid` must not make us hammer the provider), and used for up to
+//! 30 s: a token with an invented `kid` must not make us hammer the provider; of many that come at once
+//! a few), and used for up to
 //! a day while the provider is down. Only values are kept, never a fetch under way: who comes while
 //! another one's is can't wait for it, and fetches too.
 
@@ -22,6 +23,9 @@ const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 const PAUSE: Duration = Duration::from_secs(5);
 /// How far apart two searches for an unknown key are at least.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(30);
+/// How many searches begin before the first has found something: whoever can post a token could make
+/// us ask for the keys once for each otherwise, for as long as the provider takes to answer.
+const MAX_SEARCHES: u32 = 16;
 /// More providers than one come into a cache only while a configuration changes.
 const MAX_ENTRIES: usize = 4;
 
@@ -36,6 +40,8 @@ struct Entry {
     kept: Option<(JwkSet, Timestamp)>,
     failed_at: Option<Timestamp>,
     searched_at: Option<Timestamp>,
+    /// Since when searches are counted, and how many have begun.
+    searches: Option<(Timestamp, u32)>,
 }
 
 impl KeyCache {
@@ -64,8 +70,16 @@ impl Entry {
         self.failed_at.is_none_or(|failed_at| now.since(failed_at) >= PAUSE)
     }
 
-    fn may_search(&self, now: Timestamp) -> bool {
-        self.searched_at.is_none_or(|searched_at| now.since(searched_at) >= SEARCH_INTERVAL)
+    /// Counts by their beginnings: one that a browser left, or a trap, never comes to an end.
+    fn begins_search(&mut self, now: Timestamp) -> bool {
+        let is_over = |since: Timestamp| now.since(since) >= SEARCH_INTERVAL;
+        if !self.may_fetch(now) || !self.searched_at.is_none_or(is_over) {
+            return false;
+        }
+        let (since, begun) =
+            self.searches.filter(|(since, _)| !is_over(*since)).unwrap_or((now, 0));
+        self.searches = Some((since, begun.saturating_add(1)));
+        begun < MAX_SEARCHES
     }
 }
 
@@ -96,19 +110,15 @@ pub async fn keys<P: ObjectPorts>(
 ///
 /// # Errors
 ///
-/// That was done less than 30 s ago, or the provider doesn't answer: nobody knows then whether
+/// That was done less than 30 s ago, too many are at it, or the provider doesn't answer: nobody knows then whether
 /// the key is the provider's.
 pub async fn search<P: ObjectPorts>(
     ctx: &ObjectContext<'_, P>,
     jwks_uri: &str,
 ) -> Result<JwkSet, KeysUnavailable> {
     let now = ctx.ports.now();
-    {
-        let mut cache = ctx.keys.borrow_mut();
-        let entry = cache.entry(jwks_uri);
-        if !entry.may_search(now) || !entry.may_fetch(now) {
-            return Err(KeysUnavailable);
-        }
+    if !ctx.keys.borrow_mut().entry(jwks_uri).begins_search(now) {
+        return Err(KeysUnavailable);
     }
     let found = fetch(ctx, jwks_uri).await;
     // Only now: a login beside this one, its code spent, would be refused for keys that are coming.

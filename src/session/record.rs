@@ -276,7 +276,7 @@ impl Tombstone {
 
 /// What this release knows; a later one's word is none, and no reason to throw the tombstone away
 /// with the tickets beside it.
-fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+pub(super) fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;

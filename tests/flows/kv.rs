@@ -73,16 +73,38 @@ fn a_cookie_that_we_never_issued_reads_nothing() {
     assert_eq!(*world.objects.kv.reads.borrow(), Vec::<String>::new());
 }
 
+// The table of docs/kv.md.
 #[test]
-fn a_refresh_is_one_write() {
-    let world = kv_world(&json!({}));
-    let browser = world.browser();
-    browser.logs_in();
-    let puts = world.objects.puts();
-    world.passes(301 * SECOND);
-    assert!(browser.token().is_some());
-    assert_eq!(world.objects.puts(), puts + 1);
-    assert_eq!(world.provider.calls(Endpoint::Refresh), 1);
+fn each_thing_takes_the_reads_and_writes_that_the_docs_say() {
+    for (is_delayed, markers) in [(false, 0), (true, 2)] {
+        let world = kv_world(&json!({ "session": { "kv_delayed_logout": is_delayed } }));
+        let browser = world.browser();
+        let counts = |what: &str, reads: usize, writes: usize| {
+            let kv = &world.objects.kv;
+            let counted = (kv.reads.borrow_mut().drain(..).count(), kv.puts.replace(0));
+            assert_eq!(counted, (reads, writes), "{what}, kv_delayed_logout = {is_delayed}");
+            world.passes(2 * SECOND);
+        };
+        browser.logs_in();
+        counts("a login", 4 + markers, 2);
+        assert!(browser.token().is_some());
+        counts("a call", 2 + markers, 0);
+        browser.fetch("GET", "/auth/session");
+        counts("the session", 2 + markers, 0);
+        world.passes(200 * SECOND);
+        assert!(browser.token().is_some());
+        counts("a touch", 4 + markers, 1);
+        world.passes(100 * SECOND);
+        assert!(browser.token().is_some());
+        assert_eq!(world.provider.calls(Endpoint::Refresh), 1);
+        counts("a refresh", 4 + markers, 1);
+        browser.logs_in();
+        counts("a login in the place of a session", 4 + markers + 2, 2 + 2);
+        let url = browser.fetch("POST", "/auth/logout").json()["logout_url"].clone();
+        counts("a logout", 2, 2);
+        assert_eq!(browser.navigate(url.as_str().unwrap()).status, 303);
+        counts("its one-time URL", 1, 1);
+    }
 }
 
 // A login has just written the record when the page's first call needs a token of its own.
@@ -326,6 +348,39 @@ fn a_failed_revocation_is_logged_and_nothing_is_kept_for_it() {
     world.passes(3 * MINUTE);
     assert_eq!(world.objects.kv.stored().len(), stored, "the tombstone for the record");
     assert_eq!(world.provider.calls(Endpoint::Revocation), 1);
+}
+
+// The second in which KV takes no other write of the key would be a second of the person's.
+#[test]
+fn a_one_time_logout_url_leads_on_at_once() {
+    let world = kv_world(&json!({}));
+    let browser = world.browser();
+    browser.logs_in();
+    world.passes(2 * SECOND);
+    let url = browser.fetch("POST", "/auth/logout").json()["logout_url"].clone();
+    world.objects.kv.time_stands.set(true);
+    let shown = world.run(async {
+        let shown = browser.sending("GET", url.as_str().unwrap(), NAVIGATION, None).await;
+        world.objects.kv.time_stands.set(false);
+        shown
+    });
+    assert_eq!(shown.status, 303);
+    assert_eq!(browser.navigate(url.as_str().unwrap()).code(), "logout_link_used");
+}
+
+#[test]
+fn a_session_in_use_while_the_provider_is_down_does_not_run_into_its_idle_limit() {
+    let world = kv_world(&json!({}));
+    let browser = world.browser();
+    browser.logs_in();
+    world.provider.fails(Endpoint::Refresh, Failure::Unreachable);
+    for _ in 0..9 {
+        world.passes(10 * MINUTE);
+        assert_eq!(browser.refusal(), "provider_unavailable");
+    }
+    world.provider.works_again();
+    world.passes(MINUTE);
+    assert!(browser.token().is_some());
 }
 
 // A slow provider is no reason to let a person wait: the session is gone already.

@@ -196,6 +196,30 @@ fn a_logout_token_during_a_login_means_that_login_as_well() {
 }
 
 #[test]
+fn a_login_that_had_begun_is_meant_by_an_administrator_and_not_by_the_provider() {
+    for (reason, is_meant) in [(EndReason::Remote, true), (EndReason::BackChannel, false)] {
+        let world = kv_world(&delayed());
+        let name = Whose::subject(ISSUER, "alice").name(&world.config().session.keys);
+        let browser = world.browser();
+        let authorized = browser.authorizes("/auth/login");
+        world.passes(SECOND);
+        let (config, now) = (world.config(), world.now());
+        let ended = world.run(end_before(&world, &config.session, name.as_str(), now, reason));
+        assert_eq!(ended, Ok(()));
+        world.passes(SECOND);
+        let shown = browser.comes_back(&authorized);
+        if is_meant {
+            assert_eq!(shown.code(), "login_ended");
+        } else {
+            assert_eq!(shown.status, 303);
+            assert!(browser.token().is_some());
+        }
+        browser.logs_in();
+        assert!(browser.token().is_some(), "{reason:?}");
+    }
+}
+
+#[test]
 fn markers_are_looked_for_only_where_the_operator_asked_for_them() {
     for (settings, looks) in [(delayed(), 2), (json!({}), 0)] {
         let world = kv_world(&settings);

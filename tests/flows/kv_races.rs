@@ -27,8 +27,9 @@ async fn until(condition: impl Fn() -> bool) {
     panic!("it never came to that");
 }
 
-/// A call in one place that has to refresh, and a logout in another while the provider thinks.
-fn logs_out_during_a_refresh(world: &World, browser: &Browser) -> Called {
+/// A call in one place that has to refresh, and a logout in another while the provider thinks. What
+/// came of the call, and the one-time URL.
+fn logs_out_during_a_refresh(world: &World, browser: &Browser) -> (Called, String) {
     let elsewhere = browser.served_by(&world.elsewhere());
     world.passes(301 * SECOND);
     world.provider.dawdles.set(true);
@@ -36,16 +37,15 @@ fn logs_out_during_a_refresh(world: &World, browser: &Browser) -> Called {
         futures::join!(browser.calling("/api/orders"), async {
             until(|| world.provider.calls(Endpoint::Refresh) == 1).await;
             let logout = elsewhere.sending("POST", "/auth/logout", FETCH, None);
-            let done = async {
-                until(|| has(world, "t:")).await;
-                // The revocation is kept back too.
-                world.provider.dawdles.set(false);
-            };
-            futures::join!(logout, done).0
+            let shown = logout.await;
+            // Beyond the second in which KV would not take the refresh.
+            world.passes(2 * SECOND);
+            world.provider.dawdles.set(false);
+            shown
         })
     });
     assert_eq!(shown.status, 200);
-    called
+    (called, shown.json()["logout_url"].as_str().unwrap().to_owned())
 }
 
 // The refresh would write the session again that has just ended.
@@ -55,15 +55,14 @@ fn a_logout_elsewhere_during_a_refresh_ends_the_session_for_good() {
     world.objects.kv.lag.set(Duration::ZERO);
     let browser = world.browser();
     browser.logs_in();
-    let called = logs_out_during_a_refresh(&world, &browser);
+    let (called, logout_url) = logs_out_during_a_refresh(&world, &browser);
     let Called::Answered(shown) = called else { panic!("{called:?}") };
     assert_eq!((shown.status, shown.code()), (401, "unauthenticated"));
+    assert_eq!(browser.navigate(&logout_url).status, 303, "the ticket wasn't written over");
     for place in [&world, &world.elsewhere()] {
         assert!(!browser.served_by(place).is_logged_in());
         assert!(browser.served_by(place).token().is_none());
     }
-    // What stands there is the logout's ticket, not the session.
-    world.passes(3 * MINUTE);
     assert!(!has(&world, "s:"));
 }
 
@@ -74,7 +73,7 @@ fn a_record_that_was_written_after_its_tombstone_is_no_session_once_that_is_seen
     let world = kv_world(&json!({}));
     let browser = world.browser();
     browser.logs_in();
-    let called = logs_out_during_a_refresh(&world, &browser);
+    let (called, _) = logs_out_during_a_refresh(&world, &browser);
     assert!(matches!(called, Called::Forwarded(Some(_))), "a minute behind: {called:?}");
     assert!(has(&world, "s:") && has(&world, "t:"));
     assert!(browser.served_by(&world.elsewhere()).token().is_none(), "where the logout was");
@@ -208,24 +207,27 @@ fn after_a_logout_another_place_may_serve_the_session_for_a_minute_and_no_longer
 // What is read may be older than the last call elsewhere: not a reason to end anything.
 #[test]
 fn a_place_that_is_behind_ends_no_session_that_is_used_elsewhere() {
-    let world = kv_world(&json!({}));
-    world.provider.token_lifetime.set(Some(86_400));
-    let browser = world.browser();
-    browser.logs_in();
-    let elsewhere = browser.served_by(&world.elsewhere());
-    world.passes(59 * MINUTE + 30 * SECOND);
-    // It reads, without a touch, what says "until 60 minutes".
-    assert!(elsewhere.is_logged_in());
-    assert!(browser.token().is_some(), "a call here moves the limit");
-    let puts = world.objects.puts();
-    world.passes(40 * SECOND);
-    assert_eq!(elsewhere.refusal(), "unauthenticated", "what it knows has run out");
-    assert!(!elsewhere.is_logged_in());
-    assert_eq!(world.objects.puts(), puts, "it has ended nothing");
-    assert!(browser.token().is_some());
-    world.passes(30 * SECOND);
-    assert!(elsewhere.token().is_some());
-    assert_eq!(world.audited("session_ended"), 0);
+    // KV keeps a record of the second for longer than its idle limit.
+    for (idle, quiet) in [(3600, 3570), (30, 25)] {
+        let limits = json!({ "idle_minutes": f64::from(idle) / 60.0 });
+        let world = kv_world(&json!({ "session": limits }));
+        world.provider.token_lifetime.set(Some(86_400));
+        let browser = world.browser();
+        browser.logs_in();
+        let elsewhere = browser.served_by(&world.elsewhere());
+        world.passes(quiet * SECOND);
+        // It reads, without a touch, what says that the limit is near.
+        assert!(elsewhere.is_logged_in(), "{idle}");
+        assert!(browser.token().is_some(), "a call here moves the limit");
+        let puts = world.objects.puts();
+        world.passes(Duration::from_secs((idle - quiet).into()));
+        assert_eq!(elsewhere.refusal(), "unauthenticated", "what it knows has run out");
+        assert!(!elsewhere.is_logged_in());
+        assert_eq!(world.objects.puts(), puts, "it has ended nothing");
+        assert!(!has(&world, "t:"));
+        assert!(browser.token().is_some(), "{idle}");
+        assert_eq!(world.audited("session_ended"), 0);
+    }
 }
 
 #[test]
@@ -255,16 +257,51 @@ fn a_callback_that_comes_to_two_places_fails_in_one_and_spoils_nothing_in_the_ot
     let authorized = browser.authorizes("/auth/login");
     let elsewhere = browser.served_by(&world.elsewhere());
     let path = callback(&authorized);
+    // The one elsewhere has seen no mark, and comes to the provider when the code is spent.
+    world.objects.kv.held.set(Some(world.elsewhere().place()));
     let (here, there) = world.run(async {
         futures::join!(
-            browser.sending("GET", &path, FROM_PROVIDER, None),
+            async {
+                until(|| world.objects.kv.waits.get()).await;
+                let here = browser.sending("GET", &path, FROM_PROVIDER, None).await;
+                world.passes(2 * SECOND);
+                world.objects.kv.held.set(None);
+                here
+            },
             elsewhere.sending("GET", &path, FROM_PROVIDER, None),
         )
     });
     assert_eq!((here.status, there.code()), (303, "code_refused"));
-    assert!(browser.token().is_some());
-    world.passes(61 * SECOND);
-    assert!(browser.token().is_some());
+    for _ in 0..2 {
+        assert!(browser.token().is_some());
+        world.passes(61 * SECOND);
+    }
+}
+
+#[test]
+fn a_callback_that_comes_while_the_first_is_under_way_waits_for_it() {
+    let world = kv_world(&json!({}));
+    let browser = world.browser();
+    let authorized = browser.authorizes("/auth/login");
+    let twin = browser.served_by(&world);
+    let path = callback(&authorized);
+    // The metadata's own answer must come.
+    let (first, second) = world.run(async {
+        futures::join!(browser.sending("GET", &path, FROM_PROVIDER, None), async {
+            until(|| world.provider.calls(Endpoint::Code) == 1).await;
+            world.provider.dawdles.set(true);
+            futures::join!(twin.sending("GET", &path, FROM_PROVIDER, None), async {
+                for _ in 0..100 {
+                    pause().await;
+                }
+                world.provider.dawdles.set(false);
+            })
+            .0
+        })
+    });
+    assert_eq!((first.status, second.status), (303, 303), "{second:?}");
+    assert_eq!(twin.session_cookie(), browser.session_cookie());
+    assert_eq!(world.provider.calls(Endpoint::Code), 1);
 }
 
 #[test]

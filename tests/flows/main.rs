@@ -9,9 +9,13 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod admin;
+mod backchannel;
 mod callback;
 mod calls;
+mod devices;
 mod field;
+mod frontchannel;
 mod health;
 mod kv;
 mod kv_markers;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+use tokenkeep::base64url;
+
 use crate::support::*;
 
 #[test]
@@ -184,6 +187,33 @@ fn a_key_that_is_nowhere_is_searched_for_once_in_half_a_minute() {
     world.provider.keys_lag.set(false);
     world.browser().logs_in();
     assert_eq!(world.provider.calls(Endpoint::Keys), 3);
+}
+
+// Whoever can reach the endpoint can send logout tokens; the provider is not theirs to flood.
+#[test]
+fn a_crowd_of_tokens_with_an_invented_key_has_us_ask_for_the_keys_a_few_times() {
+    let world = World::new();
+    let browser = world.browser();
+    let encoded = |value: serde_json::Value| base64url::encode(value.to_string());
+    let token = format!(
+        "{}.{}.{}",
+        encoded(json!({"alg": "ES256", "kid": "invented"})),
+        encoded(json!({"iss": ISSUER, "aud": CLIENT_ID})),
+        base64url::encode([1; 64])
+    );
+    let body = format!("logout_token={token}");
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let send = || browser.sending("POST", "/auth/backchannel-logout", &headers, Some(&body));
+    assert_eq!(world.run(send()).status, 400);
+    assert_eq!(world.provider.calls(Endpoint::Keys), 2);
+    for passed in [31, 62] {
+        world.passes(Duration::from_secs(31));
+        let before = world.provider.calls(Endpoint::Keys);
+        let answers = world.run(futures::future::join_all((0..100).map(|_| send())));
+        assert!(answers.iter().all(|answer| matches!(answer.status, 400 | 503)));
+        let asked = world.provider.calls(Endpoint::Keys) - before;
+        assert!((1..=16).contains(&asked), "after {passed} s: {asked}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 // `wrangler dev` there. The provider is https with a private CA, which NODE_EXTRA_CA_CERTS makes known.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
@@ -35,7 +35,8 @@ before(async () => {
   writeFileSync(path.join(folder, "ca.pem"), ca);
   ports.own = await freePort();
   ports.example = await freePort();
-  const clients = [ports.own, ports.example].map((port) => demoClient({ origin: `http://localhost:${port}`, clientId: `${CLIENT_ID}-${port}`, clientSecret: secrets.CLIENT_SECRET }));
+  ports.kv = await freePort();
+  const clients = Object.values(ports).map((port) => demoClient({ origin: `http://localhost:${port}`, clientId: `${CLIENT_ID}-${port}`, clientSecret: secrets.CLIENT_SECRET }));
   provider = await startProvider({ tls: certificate, clients });
   api = await startApi({ issuer: provider.issuer, audience: AUDIENCE });
 });
@@ -127,6 +128,29 @@ test("examples/static-assets starts as it is, with the values of one's own fille
   const page = await world.browser().navigate(`${server.origin}/`, { from: null });
   assert.equal(page.status, 200);
   assert.match(page.header("content-type"), /^text\/html/);
+  await wholeRound(world, server);
+});
+
+test("the file of docs/kv.md starts as it is, with the values of one's own filled in", { timeout: 180_000 }, async () => {
+  const page = readFileSync(path.join(ROOT, "docs", "kv.md"), "utf8");
+  const own = path.join(folder, "kv");
+  mkdirSync(path.join(own, "public"), { recursive: true });
+  writeFileSync(path.join(own, "public", "index.html"), "<!doctype html><title>app</title>");
+  writeFileSync(path.join(own, "wrangler.toml"), /```toml\n(.*?)```/s.exec(page)[1]);
+  const [, module] = /echo '(export [^']*)' > worker\.mjs/.exec(page);
+  writeFileSync(path.join(own, "worker.mjs"), module.replace("./tokenkeep.js", path.join(BUILD, "tokenkeep.js")));
+  const overrides = {
+    origin: [`http://localhost:${ports.kv}`],
+    dangerously_allow_loopback_http: true,
+    provider: { issuer: provider.issuer, client_id: `${CLIENT_ID}-${ports.kv}` },
+    routes: [{ path: "/api/*", upstream: { url: api.url }, strip_prefix: true, resource: AUDIENCE }],
+  };
+  const { server, world } = await start({
+    folder: own,
+    port: ports.kv,
+    vars: { ...secrets, TOKENKEEP_OVERRIDES: JSON.stringify(overrides) },
+    env: { NODE_EXTRA_CA_CERTS: path.join(folder, "ca.pem") },
+  });
   await wholeRound(world, server);
 });
 

@@ -7,11 +7,11 @@
 //!
 //! | an object | here |
 //! |---|---|
-//! | one writer, one input at a time | a tombstone before every end, looked for before and after every write of a record ([`rows`]); the isolate that wrote it needs no look ([`isolate`]) |
-//! | one login, one refresh | one in each isolate ([`isolate`]); so the provider must not rotate, or nothing is refreshed |
+//! | one writer, one input at a time | a tombstone before every end, looked for before and after every write of a record (`rows`); the isolate that wrote it needs no look (`isolate`) |
+//! | one login, one refresh | one in each isolate (`isolate`); so the provider must not rotate, or nothing is refreshed |
 //! | `sending` is written before a refresh leaves | it isn't: without rotation an answer that is lost costs nothing, and KV takes one write a second |
 //! | alarms | times to live; a limit that has passed ends a session when it is read |
-//! | a subject's index | markers, and no list ([`markers`], [`subjects`]) |
+//! | a subject's index | markers, and no list (`markers`, `subjects`) |
 
 mod isolate;
 mod markers;

@@ -51,8 +51,15 @@ pub(super) struct Rows<'a, P, K> {
     there: There,
     /// What KV didn't take at once.
     again: Option<(Vec<u8>, LiveOutline)>,
-    /// When the command came, if it is a login.
-    login_since: Option<Timestamp>,
+    /// The login that the command is.
+    login_times: Option<LoginTimes>,
+}
+
+/// When a login began, and when its code came.
+#[derive(Clone, Copy)]
+struct LoginTimes {
+    began: Timestamp,
+    came: Timestamp,
 }
 
 /// What is there of a session, as far as this place knows.
@@ -107,15 +114,16 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
             tombstone: format!("t:{name}"),
             there: There::Nothing,
             again: None,
-            login_since: None,
+            login_times: None,
         }
     }
 
     /// Reads what `command` rests on.
     pub(super) async fn find(&mut self, command: &Command) -> Result<Found, StoreError> {
         let row = match command {
-            Command::Login(_) => {
-                self.login_since = Some(self.ctx.ports.now());
+            Command::Login(login) => {
+                let (began, came) = (login.transaction.started, self.ctx.ports.now());
+                self.login_times = Some(LoginTimes { began, came });
                 self.find_login().await?
             }
             Command::RedeemLogout { .. } => self.find_record().await?,
@@ -165,7 +173,7 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         let row = self.find_record_or_tombstone().await?;
         self.note(row.as_deref());
         let There::Live(live) = &self.there else { return Ok(Found { row, over: None }) };
-        let over = self.over_by_marker(live, live.created).await?;
+        let over = self.over_by_marker(live, |_| live.created).await?;
         // As configured now: markers are kept no longer than that.
         let absolute = live.created.after(self.ctx.config.session.absolute);
         // Asked last: a limit that passed while the markers were read is none for the machine.
@@ -185,11 +193,12 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         };
     }
 
-    /// Why a session that was made at `made` is over, if a marker says so.
+    /// Why a session is over, if a marker says so. `made` is when it was made, as a marker of that
+    /// reason counts it.
     async fn over_by_marker(
         &self,
         live: &LiveOutline,
-        made: Timestamp,
+        made: impl Fn(EndReason) -> Timestamp,
     ) -> Result<Option<EndReason>, StoreError> {
         if self.ctx.config.session.store != (Store::Kv { delayed_logout: true }) {
             return Ok(None);
@@ -201,7 +210,8 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         };
         let values = self.store.read([&person, &session]).await?;
         let mut markers = values.iter().flatten().filter_map(|value| Marker::read(value));
-        Ok(markers.find(|marker| marker.covers(made)).map(|marker| marker.reason))
+        let marker = markers.find(|marker| marker.covers(made(marker.reason)));
+        Ok(marker.map(|marker| marker.reason))
     }
 
     /// Writes what a machine wants written.
@@ -275,12 +285,13 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         Ok(tombstone.is_some() || self.isolate.borrow().is_ended(self.session))
     }
 
-    /// A logout that came while the code was exchanged means this login as well.
+    /// The provider's word that came while the code was exchanged means this login as well, an
+    /// administrator's every login that had begun: the provider may have let the person in again
+    /// since it spoke, an administrator has not.
     async fn ended_meanwhile(&self, live: &LiveOutline) -> Result<bool, StoreError> {
-        match self.login_since {
-            Some(since) => Ok(self.over_by_marker(live, since).await?.is_some()),
-            None => Ok(false),
-        }
+        let Some(LoginTimes { began, came }) = self.login_times else { return Ok(false) };
+        let made = |reason| if reason == EndReason::Remote { began } else { came };
+        Ok(self.over_by_marker(live, made).await?.is_some())
     }
 
     /// Ends what is there. Once the tombstone stands the rest may fail: nobody is let in any more.

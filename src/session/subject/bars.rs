@@ -15,9 +15,27 @@ use crate::{session::Transaction, time::Timestamp};
 const MAX_BARS: usize = 16;
 
 impl Bar {
-    /// Whether a session is refused.
-    pub(super) fn refuses(&self, entry: &Entry, now: Timestamp) -> bool {
-        now < self.until && self.which.names(entry)
+    /// Whether a session is refused, whose person signed in at that time, if that is known.
+    pub(super) fn refuses(
+        &self,
+        entry: &Entry,
+        authenticated_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> bool {
+        now < self.until
+            && (self.which.names(entry) || self.is_from_before(entry, authenticated_at))
+    }
+
+    /// Whether a login that was under way at the logout comes of a sign-in that the logout is
+    /// about: providers redeem codes from before it, and date the ID token by the exchange. One
+    /// that began later may rest on a session at the provider that the logout left.
+    fn is_from_before(&self, entry: &Entry, authenticated_at: Option<Timestamp>) -> bool {
+        let ordered = self.until.before(Transaction::LIFETIME);
+        authenticated_at.is_some_and(|authenticated_at| {
+            let mut earlier = entry.clone();
+            earlier.issued_at = authenticated_at;
+            entry.began <= ordered && self.which.names(&earlier)
+        })
     }
 
     /// Adds one that stands for as long as a login may take.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base64url,
-    session::{CallerId, EndReason, Transaction, seal::NONCE},
+    session::{CallerId, EndReason, KeyRing, Transaction, seal::NONCE},
 };
 
 /// How many sessions a subject may have; the oldest ends, a new login is never refused.
@@ -38,6 +38,11 @@ impl SubjectMachine {
         let Some(entry) = Entry::new(registration, handle, &self.keys, nonce) else {
             return SubjectReply::Broken;
         };
+        let is_too_late = now >= entry.began.after(Transaction::LIFETIME);
+        if is_too_late && matches!(self.state, State::Damaged) {
+            // Nobody is listed, so nothing begins anew.
+            return SubjectReply::TooLate;
+        }
         let index = match std::mem::replace(&mut self.state, State::Damaged) {
             State::Listed(index) => index,
             State::Empty | State::Newer | State::Damaged => Index::new(name),
@@ -48,15 +53,13 @@ impl SubjectMachine {
             let is_ending = known.ending.is_some();
             return if is_ending { SubjectReply::LoggedOut } else { SubjectReply::Registered };
         }
-        if now >= entry.began.after(Transaction::LIFETIME) {
+        if is_too_late {
             return SubjectReply::TooLate;
         }
-        if index.bars.iter().any(|bar| bar.refuses(&entry, now)) {
+        if index.bars.iter().any(|bar| bar.refuses(&entry, registration.authenticated_at, now)) {
             return SubjectReply::LoggedOut;
         }
-        for other in &mut index.entries {
-            other.renew(whose, &self.keys, turn.bytes::<NONCE>());
-        }
+        index.renew(whose, &self.keys, turn);
         index.entries.push(entry);
         let living = index.entries.iter().filter(|entry| entry.ending.is_none()).count();
         for _ in MAX_SESSIONS..living {
@@ -85,9 +88,7 @@ impl SubjectMachine {
         if whose.name(&self.keys) != index.name {
             return Some(SubjectReply::Unsupported);
         }
-        for entry in &mut index.entries {
-            self.unwritten |= entry.renew(&whose, &self.keys, turn.bytes::<NONCE>());
-        }
+        self.unwritten |= index.renew(&whose, &self.keys, turn);
         let living = index.entries.iter().filter(|entry| entry.ending.is_none());
         let waiting: BTreeSet<_> = living.map(|entry| entry.session.clone()).collect();
         if waiting.is_empty() {
@@ -148,5 +149,17 @@ impl SubjectMachine {
         questions.into_iter().for_each(|question| self.ask(question));
         self.ends.push(EndWaiter { caller, waiting, sessions: Vec::new(), left: 0 });
         None
+    }
+}
+
+impl Index {
+    /// Seals under the ring's first key what can be opened and isn't yet; says whether there was
+    /// any.
+    fn renew(&mut self, whose: &Whose, keys: &KeyRing, turn: &mut Turn<'_>) -> bool {
+        let mut is_changed = false;
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_old(keys)) {
+            is_changed |= entry.renew(whose, keys, turn.bytes::<NONCE>());
+        }
+        is_changed
     }
 }

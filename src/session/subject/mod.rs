@@ -253,13 +253,18 @@ impl SubjectMachine {
             self.asking.insert(question.clone());
             asks.push(SubjectEffect::Ask(question));
         }
-        if self.asking.is_empty() {
+        // At the alarm too: a row that says more than is left would be without one from then on.
+        if self.asking.is_empty() || is_alarm {
             turn.dirty |= std::mem::take(&mut self.unwritten);
         }
         if turn.dirty && matches!(&self.state, State::Listed(index) if index.is_empty()) {
             self.state = State::Empty;
         }
-        let due = self.due(turn.now).map(|due| due.max(turn.now.after(Duration::from_millis(1))));
+        // One that rang before its time is set as it was: the row says so, and after a restart is
+        // believed as long as that time is still to come.
+        let early = self.armed.take_if(|_| is_alarm).filter(|rang| *rang > turn.now);
+        let soon = turn.now.after(Duration::from_millis(1));
+        let due = self.due(turn.now).map(|due| early.map_or(due, |early| due.min(early)).max(soon));
         let is_late = self.armed.is_none_or(|armed| armed <= turn.now || due < Some(armed));
         let arms = due.is_some() && is_late && (turn.dirty || is_alarm);
         if arms {

@@ -124,6 +124,10 @@ pub struct Registration {
     pub session: SessionKey,
     /// `iat` of the ID token, by the provider's clock: what "all before T" is measured against.
     pub issued_at: Timestamp,
+    /// `auth_time`, where the provider says it: a code from before a logout may be exchanged after
+    /// it, for an ID token that is newer.
+    #[serde(default)]
+    pub authenticated_at: Option<Timestamp>,
     /// When the login began, by ours. An entry whose session hasn't come when the login's time is
     /// over is swept.
     pub began: Timestamp,

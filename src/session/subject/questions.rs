@@ -21,6 +21,9 @@ pub const BATCH: usize = 20;
 /// When an object that didn't answer is asked again.
 const RETRY: Duration = Duration::from_secs(60);
 
+/// How far apart retries are that one alarm serves: answers don't stay out all at the same moment.
+const TOGETHER: Duration = Duration::from_secs(5);
+
 /// When a session that should have ended by itself is looked at again.
 const RECHECK: Duration = Duration::from_secs(600);
 
@@ -59,7 +62,9 @@ impl SubjectMachine {
                 self.confirm(session, turn);
             }
             (SessionWord::Silent, _) | (SessionWord::Lives { .. }, Some(_)) => {
-                self.retry.insert(session.clone(), turn.now.after(RETRY));
+                if self.entry(session).is_some() {
+                    self.retry.insert(session.clone(), turn.now.after(RETRY));
+                }
             }
         }
         if question.close.is_some() && word != SessionWord::Gone {
@@ -122,9 +127,12 @@ impl SubjectMachine {
     /// limit counts from when it was stored, which was within its login's time. An object that a
     /// later release has written doesn't answer an earlier one that was deployed again.
     fn is_over(&self, session: &SessionKey, now: Timestamp) -> bool {
-        let State::Listed(index) = &self.state else { return false };
-        let entry = index.entries.iter().find(|entry| entry.session == *session);
-        entry.is_some_and(|entry| now >= entry.expires.after(Transaction::LIFETIME))
+        self.entry(session).is_some_and(|entry| now >= entry.expires.after(Transaction::LIFETIME))
+    }
+
+    fn entry(&self, session: &SessionKey) -> Option<&Entry> {
+        let State::Listed(index) = &self.state else { return None };
+        index.entries.iter().find(|entry| entry.session == *session)
     }
 
     pub(super) fn answer_waiters(&mut self, turn: &mut Turn<'_>) {
@@ -143,7 +151,6 @@ impl SubjectMachine {
 
     /// Whatever is due. An alarm that rings early finds nothing and is set anew.
     pub(super) fn alarm(&mut self, turn: &mut Turn<'_>) {
-        self.armed = None;
         let now = turn.now;
         match &mut self.state {
             State::Empty | State::Newer => return,
@@ -162,7 +169,11 @@ impl SubjectMachine {
         let due: Vec<_> = index
             .entries
             .iter()
-            .filter(|entry| self.due_of(entry, now).is_some_and(|due| due <= now))
+            .filter(|entry| {
+                let is_retry = self.retry.contains_key(&entry.session);
+                let latest = if is_retry { now.after(TOGETHER) } else { now };
+                self.due_of(entry, now).is_some_and(|due| due <= latest)
+            })
             .map(|entry| Question {
                 session: entry.session.clone(),
                 close: entry.ending.map(|ending| ending.reason),

@@ -8,12 +8,14 @@
 //! a key that has left the ring, and the alarm knows no subject. What describes the person's device
 //! is sealed under a key that needs the `sub`.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
     super::{
         EndReason, KeyRing, SessionKey, Transaction,
+        record::known,
         seal::{NONCE, Purpose, VERSION},
     },
     protocol::{IndexName, Registration, SeenToken, Which, Whose},
@@ -42,7 +44,7 @@ pub(super) struct Index {
     /// In the order of their registration.
     pub(super) entries: Vec<Entry>,
     /// What a login that was under way at a logout meets.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known_bars")]
     pub(super) bars: Vec<Bar>,
     /// Logout tokens that would still be accepted by their dates.
     #[serde(default)]
@@ -84,6 +86,7 @@ pub(super) struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ending {
     /// Why.
+    #[serde(deserialize_with = "known_reason")]
     pub(super) reason: EndReason,
     /// Since when.
     pub(super) since: Timestamp,
@@ -203,11 +206,13 @@ impl Entry {
         serde_json::from_slice(plain.expose()).ok()
     }
 
-    /// Seals it anew if it isn't under the ring's first key; says whether it was.
+    /// Whether it is sealed under another key than the ring's first.
+    pub(super) fn is_old(&self, keys: &KeyRing) -> bool {
+        self.kid != keys.first_kid()
+    }
+
+    /// Seals it anew, if it can be opened; says whether it was.
     pub(super) fn renew(&mut self, whose: &Whose, keys: &KeyRing, nonce: [u8; NONCE]) -> bool {
-        if self.kid == keys.first_kid() {
-            return false;
-        }
         let Some(description) = self.open(whose, keys) else { return false };
         self.seal(&description, whose, keys, nonce).is_some()
     }
@@ -215,6 +220,17 @@ impl Entry {
     fn bound(&self) -> [&[u8]; 2] {
         [self.session.as_bytes(), self.handle.as_bytes()]
     }
+}
+
+/// A later release's reason is one all the same: for its word the list isn't thrown away.
+fn known_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EndReason, D::Error> {
+    known(deserializer).map(|reason| reason.unwrap_or(EndReason::Remote))
+}
+
+/// Without a later release's: what it refuses can't be told, and the others go on refusing.
+fn known_bars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Bar>, D::Error> {
+    let bars = Vec::<Value>::deserialize(deserializer)?;
+    Ok(bars.into_iter().filter_map(|bar| Bar::deserialize(bar).ok()).collect())
 }
 
 fn sum(json: &[u8]) -> Option<[u8; SUM]> {

@@ -84,6 +84,7 @@ pub(crate) struct Kv {
     pub(crate) is_full: Cell<bool>,
     /// Keys that were asked for.
     pub(crate) reads: RefCell<Vec<String>>,
+    /// Writes that were taken, deletions among them.
     pub(crate) puts: Cell<usize>,
     /// Writes that no patience would have helped: kept for too short a time.
     pub(crate) refused: Cell<usize>,
@@ -165,6 +166,7 @@ impl Kv {
         if self.is_full.get() || now - last < 1000 {
             return Err(StoreError);
         }
+        self.puts.set(self.puts.get() + 1);
         self.written.borrow_mut().insert(key.to_owned(), now);
         if !self.forgets.get() {
             self.copies.borrow_mut().insert((place, key.to_owned()), (kept.clone(), now));
@@ -203,7 +205,6 @@ impl KeyValue for World {
         }
         let kept = Kept { value: value.to_vec(), until: kv.now.get() + seconds * 1000 };
         kv.write(self.place(), key, Some(kept))?;
-        kv.puts.set(kv.puts.get() + 1);
         pause().await;
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 mod browser;
 mod kv;
+mod logouts;
 mod objects;
 mod provider;
 mod subjects;
@@ -16,6 +17,7 @@ use std::{
 pub(crate) use browser::*;
 use futures::{executor::LocalPool, task::LocalSpawnExt as _};
 pub(crate) use kv::{Place, in_kv, over_kv};
+pub(crate) use logouts::*;
 pub(crate) use objects::{Objects, Said};
 pub(crate) use provider::*;
 use serde_json::{Value, json};
@@ -81,6 +83,7 @@ pub(crate) enum Moment {
 struct Settings {
     tokenkeep: Value,
     session_keys: String,
+    has_admin_secret: bool,
 }
 
 impl std::ops::Deref for World {
@@ -114,7 +117,8 @@ impl World {
             merge(&mut tokenkeep, &kv::settings());
         }
         merge(&mut tokenkeep, &patch);
-        let settings = Settings { tokenkeep, session_keys: session_key("first") };
+        let session_keys = session_key("first");
+        let settings = Settings { tokenkeep, session_keys, has_admin_secret: true };
         let config = settings.parse();
         let pool = LocalPool::new();
         let spawner = pool.spawner();
@@ -190,6 +194,12 @@ impl World {
         merge(&mut self.settings.borrow_mut().tokenkeep, patch);
         let config = self.settings.borrow().parse();
         *self.config.borrow_mut() = Rc::new(config);
+    }
+
+    /// A new deployment without `ADMIN_SECRET`.
+    pub(crate) fn has_no_admin_secret(&self) {
+        self.settings.borrow_mut().has_admin_secret = false;
+        self.reconfigures(&json!({}));
     }
 
     pub(crate) fn passes(&self, time: Duration) {
@@ -288,6 +298,14 @@ impl Inner {
     pub(crate) fn leaks(&self) -> Vec<String> {
         let mut secrets = self.secrets.borrow().clone();
         secrets.extend(self.provider.secrets.borrow().iter().cloned());
+        let secrets: Vec<_> = secrets
+            .into_iter()
+            .map(|secret| {
+                let encoded = encode(&secret);
+                let encoded = (encoded != secret).then_some(encoded);
+                (secret, encoded)
+            })
+            .collect();
         let id_tokens = self.provider.id_tokens.borrow();
         let mut leaks = Vec::new();
         let left = self.left.borrow();
@@ -297,8 +315,9 @@ impl Inner {
             .map(|(what, text)| (what.as_str(), text.as_str()))
             .chain(audit.iter().map(|line| ("audit", line.as_str())));
         for (what, text) in everything {
-            for secret in &secrets {
-                if text.contains(secret.as_str()) || text.contains(&encode(secret)) {
+            for (secret, encoded) in &secrets {
+                let is_encoded = encoded.as_ref().is_some_and(|encoded| text.contains(encoded));
+                if text.contains(secret.as_str()) || is_encoded {
                     leaks.push(format!("{what}: {secret} in {text}"));
                 }
             }
@@ -365,7 +384,10 @@ impl SubjectStore for World {
                 .await;
         }
         let reply = self.subjects.ask(self, index, command).await;
-        pause().await;
+        // Long enough for a logout to come in between.
+        for _ in 0..6 {
+            pause().await;
+        }
         reply
     }
 }
@@ -397,6 +419,11 @@ impl Settings {
         session["store"] != "kv" || session["kv_delayed_logout"] == true
     }
 
+    /// KV without `kv_delayed_logout` has nothing for one.
+    fn has_administrator(&self) -> bool {
+        self.has_admin_secret && self.ends_without_cookie()
+    }
+
     fn parse(&self) -> Config {
         config::parse(&Environment {
             tokenkeep: Some(self.tokenkeep.clone()),
@@ -405,8 +432,7 @@ impl Settings {
             client_secret: Some(Secret::from(CLIENT_SECRET)),
             session_keys: Some(Secret::new(self.session_keys.clone())),
             name_key: Some(Secret::new(name_key())),
-            // KV without `kv_delayed_logout` has nothing for an administrator.
-            admin_secret: self.ends_without_cookie().then(|| Secret::new(admin_secret())),
+            admin_secret: self.has_administrator().then(|| Secret::new(admin_secret())),
             bindings: ["SESSIONS", "SUBJECTS", "SESSIONS_KV", "ASSETS"].map(str::to_owned).to_vec(),
             compatibility_flags: vec!["global_fetch_strictly_public".to_owned()],
         })

@@ -61,6 +61,10 @@ pub(crate) struct Provider {
     pub(crate) edit_id_token: RefCell<Option<Edit>>,
     pub(crate) edit_metadata: RefCell<Option<Edit>>,
     pub(crate) userinfo_sub: RefCell<String>,
+    /// Who says yes at the authorization endpoint: `sub`.
+    pub(crate) person: RefCell<String>,
+    /// `sid` of the session that they have there, where the provider sends one.
+    pub(crate) sid: RefCell<Option<String>>,
     /// The id and seed of the signing key; the JWKS follows unless `keys_lag`.
     pub(crate) kid: RefCell<String>,
     pub(crate) keys_lag: Cell<bool>,
@@ -76,6 +80,8 @@ struct Grant {
     nonce: String,
     challenge: String,
     redirect_uri: String,
+    sub: String,
+    sid: Option<String>,
 }
 
 /// What the person's visit at the authorization endpoint comes to.
@@ -108,6 +114,8 @@ impl Provider {
             edit_id_token: RefCell::default(),
             edit_metadata: RefCell::default(),
             userinfo_sub: RefCell::new("alice".to_owned()),
+            person: RefCell::new("alice".to_owned()),
+            sid: RefCell::new(Some("provider-session".to_owned())),
             kid: RefCell::new("k1".to_owned()),
             keys_lag: Cell::new(false),
             published: RefCell::new("k1".to_owned()),
@@ -162,6 +170,8 @@ impl Provider {
                 nonce: query["nonce"].clone(),
                 challenge: query["code_challenge"].clone(),
                 redirect_uri: query["redirect_uri"].clone(),
+                sub: self.person.borrow().clone(),
+                sid: self.sid.borrow().clone(),
             },
         );
         Authorized { code, state: query["state"].clone() }
@@ -346,27 +356,58 @@ impl Provider {
     }
 
     fn id_token(&self, grant: &Grant, access_token: &str, now: Timestamp) -> String {
-        let kid = self.kid.borrow().clone();
-        let header = json!({"alg": "ES256", "kid": kid, "typ": "JWT"});
         let hash = Sha256::digest(access_token);
         let mut claims = json!({
-            "iss": ISSUER, "sub": "alice", "aud": CLIENT_ID, "nonce": grant.nonce,
+            "iss": ISSUER, "sub": grant.sub, "aud": CLIENT_ID, "nonce": grant.nonce,
             "iat": now.as_secs(), "exp": now.as_secs() + 300, "auth_time": 1_760_000_000,
-            "at_hash": base64url::encode(&hash[..16]),
-            "sid": "provider-session", "name": "Alice Example",
+            "at_hash": base64url::encode(&hash[..16]), "name": "Alice Example",
         });
+        if let Some(sid) = &grant.sid {
+            claims["sid"] = json!(sid);
+        }
         if let Some(edit) = &*self.edit_id_token.borrow() {
             edit(claims.as_object_mut().unwrap());
         }
+        let token = self.sign("JWT", &claims);
+        self.id_tokens.borrow_mut().push(token.clone());
+        token
+    }
+
+    /// A token of this provider's, with its current key.
+    pub(crate) fn sign(&self, typ: &str, claims: &Value) -> String {
+        let kid = self.kid.borrow().clone();
+        let header = json!({"alg": "ES256", "kid": kid, "typ": typ});
         let signed = format!(
             "{}.{}",
             base64url::encode(header.to_string()),
             base64url::encode(claims.to_string())
         );
         let signature: Signature = signing_key(&kid).sign(signed.as_bytes());
-        let token = format!("{signed}.{}", base64url::encode(signature.to_bytes()));
-        self.id_tokens.borrow_mut().push(token.clone());
+        format!("{signed}.{}", base64url::encode(signature.to_bytes()))
+    }
+
+    /// A logout token (Back-Channel Logout 1.0 §2.4) that says no more of whom than `who` does.
+    pub(crate) fn logout_token(&self, who: &Value, now: Timestamp) -> String {
+        let mut claims = json!({
+            "iss": ISSUER, "aud": CLIENT_ID, "iat": now.as_secs(), "exp": now.as_secs() + 120,
+            "jti": self.secret("jti"),
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        });
+        claims.as_object_mut().unwrap().extend(who.as_object().unwrap().clone());
+        let token = self.sign("logout+jwt", &claims);
+        self.secrets.borrow_mut().push(token.clone());
         token
+    }
+
+    /// Refresh tokens that were revoked.
+    pub(crate) fn refresh_tokens_revoked(&self) -> usize {
+        self.revoked.borrow().iter().filter(|token| token.starts_with("refresh-")).count()
+    }
+
+    /// Refresh tokens that could still be used: neither spent nor revoked.
+    pub(crate) fn refresh_tokens_left(&self) -> usize {
+        let revoked = self.revoked.borrow();
+        self.refresh_tokens.borrow().keys().filter(|token| !revoked.contains(token)).count()
     }
 
     fn count(&self) -> u64 {

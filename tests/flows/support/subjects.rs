@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
 };
 
 use futures::channel::oneshot;
@@ -26,6 +26,10 @@ pub(crate) struct Subjects {
     callers: Cell<u64>,
     /// No object answers.
     pub(crate) down: Cell<bool>,
+    /// These don't.
+    pub(crate) down_alone: RefCell<BTreeSet<IndexName>>,
+    /// What a session's object says of its end doesn't arrive.
+    pub(crate) loses_unlists: Cell<bool>,
     /// How often any object was asked.
     pub(crate) asked: Cell<usize>,
 }
@@ -51,7 +55,8 @@ impl Subjects {
         command: SubjectCommand,
     ) -> Result<SubjectReply, StoreError> {
         self.asked.set(self.asked.get() + 1);
-        if self.down.get() {
+        let is_lost = self.loses_unlists.get() && matches!(command, SubjectCommand::Unlist { .. });
+        if self.down.get() || self.down_alone.borrow().contains(index) || is_lost {
             return Err(StoreError);
         }
         // The command crosses as text, as it does between two isolates.

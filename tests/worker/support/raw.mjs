@@ -1,6 +1,7 @@
 // HTTP without a helpful client: what is written is what leaves. Node's `fetch` overwrites
 // `Sec-Fetch-Mode` and normalises paths, and both are what these tests are about.
 
+import { randomInt } from "node:crypto";
 import http from "node:http";
 import https from "node:https";
 import net from "node:net";
@@ -150,11 +151,21 @@ function dechunk(bytes) {
   }
 }
 
-/** A port that nobody listens on at this moment. */
+/**
+ * A port that nobody listens on at this moment. Below those that a system gives to outgoing
+ * connections: one of these could take it before it is listened on.
+ */
 export async function freePort(host = "127.0.0.1") {
-  const server = net.createServer();
-  await new Promise((resolve, reject) => server.once("error", reject).listen(0, host, resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = randomInt(20_000, 32_000);
+    const server = net.createServer();
+    try {
+      await new Promise((resolve, reject) => server.once("error", reject).listen(port, host, resolve));
+    } catch (error) {
+      if (error.code === "EADDRINUSE") continue;
+      throw error;
+    }
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }

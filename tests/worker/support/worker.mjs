@@ -60,8 +60,8 @@ export default {
   },
 };`;
 
-/** The runtime's modules: the Worker as it was built, behind the clock or bare. */
-function modules(bare, patch = (source) => source) {
+/** The runtime's modules: the Worker as it was built, bare or behind a module of a test's: the clock. */
+export function modules(bare, patch = (source) => source, main = MAIN) {
   const file = (name) => {
     const where = path.join(BUILD, name);
     if (!existsSync(where)) throw new Error(`${where} is missing: build the Worker first (npm run build)`);
@@ -71,7 +71,7 @@ function modules(bare, patch = (source) => source) {
     { type: "ESModule", path: "tokenkeep.js", contents: patch(String(file("tokenkeep.js"))) },
     { type: "CompiledWasm", path: "tokenkeep.wasm", contents: file("tokenkeep.wasm") },
   ];
-  return bare ? parts : [{ type: "ESModule", path: "main.mjs", contents: MAIN }, ...parts];
+  return bare ? parts : [{ type: "ESModule", path: "main.mjs", contents: main }, ...parts];
 }
 
 /** A line of `SESSION_KEYS`. */
@@ -104,11 +104,18 @@ export function freshSecrets(more = {}) {
  * @param {boolean} [options.second] one more Worker before the same objects, in an isolate of its own,
  *   as another data centre is: at `secondOrigin`
  * @param {boolean} [options.https] listens with a certificate too: ask it with `dispatch`
+ * @param {typeof Worker} [options.kind] a class of a test's own
  */
 export async function startWorker(options) {
   const port = options.port ?? (await freePort());
-  const worker = new Worker(options, port, options.second ? await freePort() : undefined);
-  await worker.start();
+  const worker = new (options.kind ?? Worker)(options, port, options.second ? await freePort() : undefined);
+  try {
+    await worker.start();
+  } catch (error) {
+    // What is half started would keep the test's process alive.
+    await worker.stop().catch(() => {});
+    throw error;
+  }
   return worker;
 }
 
@@ -174,11 +181,16 @@ export class Worker {
         resourcePersistencePath: this.storage,
         handleStructuredLogs: ({ level, message }) => log(`${level} ${message}`),
         handleUncaughtError: (error) => log(`uncaught ${error.stack}`),
-        workers: [main, ...(this.secondPort === undefined ? [] : [second]), ...others],
+        workers: this.services([main, ...(this.secondPort === undefined ? [] : [second]), ...others]),
       }),
     );
     await this.#mf.ready;
     this.#pids = runtimes().filter((pid) => !before.has(pid));
+  }
+
+  /** What the runtime runs; the first is the Worker. */
+  services(workers) {
+    return workers;
   }
 
   /** The port of Miniflare's front door, which speaks https where `https` was asked for. */
@@ -200,9 +212,13 @@ export class Worker {
     if (answer.status !== 204) throw new Error("the clock did not take");
   }
 
-  /** The process dies and comes back, with other variables if given: a crash, or a deployment. */
-  async restart(changes = {}) {
+  /**
+   * The process dies and comes back, with other variables if given: a crash, or a deployment.
+   * `meanwhile` runs while nobody has the storage open.
+   */
+  async restart(changes = {}, meanwhile = undefined) {
     await this.#mf.dispose();
+    await meanwhile?.();
     this.options = { ...this.options, ...changes };
     await this.start();
   }

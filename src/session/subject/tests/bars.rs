@@ -186,3 +186,29 @@ fn logouts_in_a_row_leave_one_bar_and_never_more_than_sixteen() {
     }
     assert_eq!(world.stored().bars.len(), 16);
 }
+
+// The code is from before the logout; its ID token is dated by the exchange, which came after.
+#[test]
+fn a_login_under_way_whose_person_signed_in_before_the_logout_is_refused_however_new_its_id_token()
+{
+    let before = T0.before(secs(5));
+    for which in [Which::Before { issued: T0 }, Which::BeforeWithoutSid { issued: T0 }] {
+        for (began, authenticated_at, refused) in [
+            (before, Some(before), true),
+            (before, Some(T0), true),
+            // Signed in again, at a page that was open when the logout came.
+            (before, Some(T0.after(secs(1))), false),
+            // Began afterwards, on a session at the provider that the logout left.
+            (T0.after(secs(1)), Some(before), false),
+            (before, None, false),
+        ] {
+            let mut world = World::new();
+            bar(&mut world, which.clone());
+            world.wait(secs(5));
+            let comes =
+                Registration { began, authenticated_at, sid: None, ..world.registration(0) };
+            let reply = world.register(comes);
+            assert_eq!(matches!(reply, SubjectReply::LoggedOut), refused, "{which:?}: {reply:?}");
+        }
+    }
+}

@@ -260,3 +260,33 @@ fn what_an_object_says_is_understood_as_it_is_meant() {
         assert_eq!(question.word(reply), word, "{question:?} {reply:?}");
     }
 }
+
+// Each alarm is a row: a hundred that are silent would cost a hundred a minute.
+#[test]
+fn objects_that_stayed_silent_one_after_the_other_are_asked_again_together() {
+    let mut world = World::with(20);
+    let _ = world.end(all());
+    while !world.asked.is_empty() {
+        world.wait(Duration::from_millis(100));
+        world.answers(SessionWord::Silent);
+    }
+    let (asked_at, mut rings) = (world.now, 0);
+    while world.now.since(asked_at) < secs(600) {
+        world.rings_next();
+        rings += 1;
+        while !world.asked.is_empty() {
+            world.wait(Duration::from_millis(100));
+            world.answers(SessionWord::Silent);
+        }
+    }
+    assert!(rings <= 20, "{rings}");
+}
+
+#[test]
+fn nothing_is_remembered_of_an_object_that_stays_silent_after_its_session_was_taken_off() {
+    let mut world = World::with(1);
+    let _ = world.list();
+    world.unlists(0);
+    world.all_answer(SessionWord::Silent);
+    assert!(world.machine.retry.is_empty());
+}

@@ -168,6 +168,22 @@ fn an_alarm_that_rings_early_asks_nobody_and_is_set_anew() {
     }
 }
 
+// The row isn't written for it. What it says is believed after a restart, and must be true.
+#[test]
+fn an_alarm_that_rang_before_its_time_is_where_the_row_says() {
+    let mut world = World::with(1);
+    world.rings_next();
+    world.answers(lives());
+    assert_eq!(world.stored().alarm, world.alarm);
+    world.wait(secs(1));
+    world.alarm = None;
+    world.input(SubjectInput::Alarm);
+    assert_eq!(world.stored().alarm, world.alarm);
+    world.restart();
+    let _ = world.end(all());
+    assert!(world.alarm <= Some(world.now.after(secs(60))));
+}
+
 #[test]
 fn a_sweep_goes_on_after_a_restart_at_any_point() {
     for cut in 0..=3 {

@@ -118,6 +118,7 @@ impl World {
             whose: self.whose.clone(),
             session: session(n),
             issued_at: self.now,
+            authenticated_at: None,
             created: self.now,
             began: self.now.before(secs(60)),
             expires: self.now.after(ABSOLUTE),

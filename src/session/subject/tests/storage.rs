@@ -1,5 +1,7 @@
 //! What a dump of the storage is worth, and what the object makes of rows that it can't read.
 
+use sha2::{Digest as _, Sha256};
+
 use super::*;
 
 /// What must not stand in any row.
@@ -267,4 +269,57 @@ fn every_flipped_bit_of_the_row_is_known_for_one_and_stops_no_login() {
         }
     }
     assert!(is_damaged(vec![0; 64]));
+}
+
+// An alarm that finds nothing due in memory may be the row's last.
+#[test]
+fn a_row_never_stays_without_an_alarm() {
+    let mut world = World::with(1);
+    let _ = world.list();
+    // Taken off while its object is being asked: not written yet.
+    world.unlists(0);
+    world.rings_next();
+    world.restart();
+    assert!(world.row.is_none() || world.alarm.is_some());
+}
+
+#[test]
+fn a_login_that_comes_too_late_makes_no_damaged_list_an_empty_one() {
+    let mut world = World::with(1);
+    let late = world.registration(1);
+    world.row = Some(vec![1, b'{']);
+    world.restart();
+    world.wait(Transaction::LIFETIME);
+    assert!(matches!(world.register(late), SubjectReply::TooLate));
+    let caller = world.end(all());
+    assert!(matches!(world.reply(caller), SubjectReply::Broken), "what it listed has not ended");
+}
+
+// After a release was taken back.
+#[test]
+fn a_later_releases_reason_and_bar_are_no_reason_to_throw_the_list_away() {
+    let mut world = World::with(2);
+    let caller = world.order(EndSessions {
+        which: Which::Others { session: session(1) },
+        reason: EndReason::BackChannel,
+        bars: false,
+        token: None,
+    });
+    let _ = caller;
+    let mut index = world.stored();
+    index.bars.push(record::Bar { which: all(), until: world.now.after(secs(60)) });
+    let text = String::from_utf8(index.encode().unwrap().split_off(9)).unwrap();
+    let reason = serde_json::to_string(&EndReason::BackChannel).unwrap();
+    assert!(text.contains(&reason) && text.contains("\"all\""), "{text}");
+    let text = text.replace(&reason, "\"device_lost\"").replace("\"all\"", "\"all_of_a_tenant\"");
+    let mut row = vec![1];
+    row.extend(&Sha256::digest(&text)[..8]);
+    row.extend(text.as_bytes());
+    world.row = Some(row);
+    world.restart();
+    while world.asked.is_empty() {
+        world.rings_next();
+    }
+    assert_eq!(world.asked, [closes(0)]);
+    assert_eq!(world.listed(), [session(0), session(1)]);
 }
