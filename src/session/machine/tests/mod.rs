@@ -2,6 +2,7 @@
 
 mod ends;
 mod logins;
+mod model;
 mod promises;
 mod refreshes;
 mod revocations;
