@@ -451,3 +451,20 @@ fn the_store_answers_for_a_session_that_never_was_without_writing() {
     assert!(matches!(reply, Ok(Reply::NoSession)), "{reply:?}");
     assert_eq!(world.objects.puts(), 0);
 }
+
+// Anybody can bring a code of his own: what that costs stands in `docs/kv.md`.
+#[test]
+fn a_callback_whose_code_the_provider_refuses_is_one_write_that_is_swept() {
+    let world = kv_world(&json!({}));
+    world.provider.fails(Endpoint::Code, Failure::Answers(400, r#"{"error":"invalid_grant"}"#));
+    for callbacks in 1..=3 {
+        let browser = world.browser();
+        let authorized = browser.authorizes("/auth/login");
+        world.objects.kv.reads.borrow_mut().clear();
+        assert_eq!(browser.comes_back(&authorized).code(), "code_refused");
+        assert_eq!(world.objects.kv.reads.borrow().len(), 2);
+        assert_eq!(world.objects.puts(), callbacks);
+    }
+    world.passes(10 * MINUTE);
+    assert!(world.objects.kv.stored().is_empty());
+}
