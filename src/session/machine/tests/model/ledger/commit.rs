@@ -68,7 +68,7 @@ impl Ledger {
         let (id_token, claims) = brought.id_token.clone().unzip();
         self.is_open = true;
         self.phase = Phase::Live(Box::new(Live {
-            created: now,
+            created: began,
             active: now,
             touched: now,
             epoch: 1,
