@@ -22,6 +22,7 @@ const PARTS = [
   { name: "native tests", run: ["cargo", "test", "--locked"], count: countCargo },
   { name: "build of the Worker", run: [process.execPath, "scripts/build.mjs"] },
   { name: "Worker tests (workerd)", tests: "tests/worker", count: countNode },
+  { name: "under fire (workerd)", tests: "tests/fire", count: countNode },
   { name: "browser tests (Chromium)", tests: "tests/browser", count: countNode },
 ];
 

@@ -211,7 +211,6 @@ impl Machine {
 
     /// Whatever is due. An alarm that rings early finds nothing and is set anew.
     pub(super) fn alarm(&mut self, turn: &mut Turn<'_>) {
-        self.armed = None;
         let now = turn.now;
         match &self.state {
             State::Empty | State::Newer { .. } => {}

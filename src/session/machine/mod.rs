@@ -339,11 +339,16 @@ impl Machine {
         }
     }
 
-    /// Sets the alarm only where it would ring too late: one that rings early sets itself anew,
-    /// so that a touch costs no second row. Then writes the row, if it has changed.
+    /// Sets the alarm only where it would ring too late: one that rings before anything is due
+    /// sets itself anew, so that a touch costs no second row. Then writes the row, if it has
+    /// changed.
     fn finish(&mut self, mut turn: Turn<'_>, is_alarm: bool) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let due = self.due(turn.now).map(|due| due.max(turn.now.after(Duration::from_millis(1))));
+        // One that the platform rang before its time is set as it was: the row says so, and after a
+        // restart is believed as long as that time is still to come.
+        let early = self.armed.take_if(|_| is_alarm).filter(|rang| *rang > turn.now);
+        let soon = turn.now.after(Duration::from_millis(1));
+        let due = self.due(turn.now).map(|due| early.map_or(due, |early| due.min(early)).max(soon));
         let is_late = self.armed.is_none_or(|armed| armed <= turn.now || due < Some(armed));
         let arms = due.is_some() && is_late && (turn.dirty || is_alarm);
         if arms {

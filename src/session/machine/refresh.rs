@@ -241,8 +241,9 @@ impl Machine {
             // A key that the provider never gave a token for may be the operator's mistake. It
             // doesn't end a session; whether the refresh token is good, a token that was given
             // before must tell.
-            let probe = tokens.first().map(|held| held.key.clone());
-            if let Some(probe) = probe.filter(|_| nothing_lives) {
+            let probe = tokens.first().map(|held| held.key.clone()).filter(|_| nothing_lives);
+            let is_queued = self.queue.iter().any(|(queued, _)| Some(queued) == probe.as_ref());
+            if let Some(probe) = probe.filter(|_| !is_queued) {
                 self.queue.push((probe, Vec::new()));
             }
             return None;

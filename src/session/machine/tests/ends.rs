@@ -337,6 +337,21 @@ fn an_alarm_that_moved_since_the_last_write_is_not_trusted_after_a_restart() {
 }
 
 #[test]
+fn an_alarm_that_rang_before_its_time_is_where_the_row_says() {
+    let mut world = World::logged_in(Some(300), true);
+    assert_eq!(world.alarm, Some(T0.after(secs(600))));
+    world.wait(secs(10));
+    world.alarm = None;
+    world.input(Input::Alarm);
+    // The row wasn't written. What it says is believed, and must be true.
+    world.restart();
+    world.wait(secs(580));
+    let caller = world.end(EndReason::Logout, false);
+    assert!(world.ended(caller).ended);
+    assert!(world.alarm <= Some(world.now.after(secs(30))), "the revocation is tried again then");
+}
+
+#[test]
 fn an_operator_may_keep_the_id_token_from_the_browser() {
     let mut config = config();
     config.provider.id_token_hint = false;

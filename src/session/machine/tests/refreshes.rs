@@ -316,12 +316,16 @@ fn a_resource_that_the_provider_refuses_ends_no_session() {
     for round in 0..4 {
         let b = world.access(key_b(), None);
         assert_eq!(world.refresh_work().token, key_b(), "round {round}");
+        let waiting = (round == 0).then(|| world.access(key_a(), None));
         world.refresh_failed(RefreshFailure::Refused);
         assert!(unavailable(&world.reply(b)).is_some());
-        // No token lives: one that was given before tells whether the refresh token is good.
-        if round == 0 {
+        // No token lives: one that was given before tells whether the refresh token is good. Asked
+        // once, whoever waits for it.
+        if let Some(waiting) = waiting {
             assert_eq!(world.refresh_work().token, key_a());
             world.refreshed("2", Some(3600), true);
+            assert_eq!(token(&mut world, waiting), "access-2");
+            assert!(world.works.is_empty());
         }
         world.wait(secs(31));
     }
