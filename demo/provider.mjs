@@ -61,6 +61,7 @@ const ENDPOINTS = new Map([
  * @param {number} [options.port] 0 (default): any free one
  * @param {string} [options.issuer] `http://localhost:<port>` if missing; may have a path and a trailing slash
  * @param {object[]} [options.clients] registrations; `demoClient()` makes one
+ * @param {object[]} [options.users] who can sign in (`USERS`)
  * @param {number} [options.accessTokenTtl] seconds, 300
  * @param {number} [options.idTokenTtl] seconds, 600
  * @param {number} [options.refreshTokenTtl] seconds, 14 days
@@ -102,7 +103,7 @@ export async function startProvider(options = {}) {
   const install = () => {
     provider = new Provider(issuer, configuration({ issuer, settings, store, cookieKeys, keys, clients, fetch: backChannel.fetch, options }));
     provider.on("server_error", (_ctx, error) => console.error("provider:", error));
-    handle = front.around(interactions(provider, { issuer, mount }));
+    handle = front.around(interactions(provider, { issuer, mount, users: options.users ?? USERS }));
   };
   install();
 
@@ -184,7 +185,7 @@ function configuration({ issuer, settings, store, cookieKeys, keys, clients, fet
       Session: () => settings.sessionTtl,
     },
     findAccount: (_ctx, sub) => {
-      const user = USERS.find((u) => u.sub === sub);
+      const user = (options.users ?? USERS).find((u) => u.sub === sub);
       if (user === undefined) return undefined;
       return {
         accountId: sub,
@@ -215,7 +216,7 @@ async function grantEverything(ctx) {
 }
 
 /** The sign-in page before the provider's own routes. */
-function interactions(provider, { issuer, mount }) {
+function interactions(provider, { issuer, mount, users }) {
   const next = provider.callback();
   return async (req, res) => {
     const path = req.url.split("?")[0];
@@ -229,7 +230,7 @@ function interactions(provider, { issuer, mount }) {
       return next(req, res);
     }
     try {
-      await interact(provider, req, res, { issuer, submit: submit !== undefined, action: `${mount}/interaction/${uid}/sign-in` });
+      await interact(provider, req, res, { issuer, users, submit: submit !== undefined, action: `${mount}/interaction/${uid}/sign-in` });
     } catch (error) {
       res.writeHead(error.statusCode ?? 500, pages.headers());
       res.end(pages.failure({ issuer, out: { error: error.error ?? "server_error", error_description: error.error_description } }));
@@ -237,13 +238,13 @@ function interactions(provider, { issuer, mount }) {
   };
 }
 
-async function interact(provider, req, res, { issuer, submit, action }) {
+async function interact(provider, req, res, { issuer, users, submit, action }) {
   const { prompt, params } = await provider.interactionDetails(req, res);
   const client = await provider.Client.find(params.client_id);
   const site = new URL(params.redirect_uri).origin;
   const show = (status, more) => {
     res.writeHead(status, pages.headers([site]));
-    res.end(pages.signIn({ action, issuer, client: client?.clientName ?? params.client_id, site: new URL(site).host, users: USERS, username: params.login_hint, ...more }));
+    res.end(pages.signIn({ action, issuer, client: client?.clientName ?? params.client_id, site: new URL(site).host, users, username: params.login_hint, ...more }));
   };
   // Asked for with prompt=consent: `grantEverything` has given it already.
   if (prompt.name === "consent") {
@@ -254,7 +255,7 @@ async function interact(provider, req, res, { issuer, submit, action }) {
   const chunks = [];
   for await (const chunk of req) chunks.push(chunk);
   const form = new URLSearchParams(Buffer.concat(chunks).toString());
-  const user = USERS.find((u) => u.username === form.get("username")?.trim().toLowerCase() && u.password === form.get("password"));
+  const user = users.find((u) => u.username === form.get("username")?.trim().toLowerCase() && u.password === form.get("password"));
   if (user === undefined) return show(401, { wrong: true, username: form.get("username") });
   return provider.interactionFinished(req, res, { login: { accountId: user.sub, remember: true, amr: ["pwd"] } });
 }

@@ -24,7 +24,10 @@ import { Readable } from "node:stream";
 const KEPT = 5_000;
 
 export class Front {
-  /** Every request since the start or the last `reset`: {endpoint, method, grant, headers, form, query, status, answer}. */
+  /**
+   * Every request since the start or the last `reset`: {endpoint, method, grant, headers, form, query,
+   * status, answer, delivered: whether the answer went out whole}.
+   */
   log = [];
   #faults = [];
   #hanging = new Set();
@@ -85,7 +88,11 @@ export class Front {
         form,
         status: undefined,
         answer: undefined,
+        delivered: undefined,
       };
+      res.once("close", () => {
+        record.delivered = res.writableFinished;
+      });
       this.log.push(record);
       if (this.log.length > KEPT) this.log.shift();
 

@@ -64,7 +64,7 @@ export const kills = {
         for (const [i, newcomer] of newcomers.entries()) await arrives(fleet, tally, newcomer, arrivals[i], figures);
         fleet.apiCalls();
       }
-      const ended = fleet.heard().filter(({ event }) => event === "session_ended");
+      const ended = fleet.heard().filter(({ event, reason }) => event === "session_ended" && reason !== "logout");
       assert.deepEqual(ended.map(({ reason }) => reason), Array(tally.lost.refresh_answer_lost ?? 0).fill("refresh_answer_lost"));
       await fleet.restart(() => fleet.objects.files().forEach((file) => assert.equal(fleet.objects.integrity(file), "ok")));
       return tally.result({ rounds, requests: fleet.books.read().length, figures });
@@ -121,4 +121,6 @@ async function arrives(fleet, tally, { person, url }, answer, figures) {
   const first = await fleet.call(person);
   tally.answer(first);
   assert.equal(first.status, 200, `${first.code}`);
+  // A user has a hundred sessions at most.
+  await fleet.logout(person);
 }

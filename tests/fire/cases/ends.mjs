@@ -11,11 +11,25 @@ import { refreshAtProvider, TTL } from "./expiry.mjs";
 const HOUR = 3600;
 const LIMITS = { idle_minutes: 60, absolute_hours: 2, cache_seconds: 5 };
 
-/** How a session ends, with the log's word for it. A logout token of the provider belongs here too. */
+/** How a session ends, with the log's word for it. */
 const WAYS = [
   {
     reason: "logout",
     end: (fleet, person) => fleet.logout(person, 1),
+  },
+  {
+    reason: "back_channel",
+    async end(fleet, person) {
+      const { sub, sid } = person.claims;
+      const claims = { sub, sid, iat: fleet.now, exp: fleet.now + 120 };
+      const answer = await fleet.through(1, {
+        method: "POST",
+        path: "/auth/backchannel-logout",
+        headers: { "Content-Type": "application/x-www-form-urlencoded" },
+        body: new URLSearchParams({ logout_token: fleet.provider.logoutToken({ claims }) }).toString(),
+      });
+      assert.equal(answer.status, 200, `${answer.text}`);
+    },
   },
   {
     reason: "idle",
@@ -49,7 +63,7 @@ const MOMENTS = {
 
 export const duringRefresh = {
   row: "ends",
-  name: "a logout and an alarm in the middle of a refresh win, and what the refresh brings is revoked and never used",
+  name: "a logout, a logout token and an alarm in the middle of a refresh win, and what the refresh brings is revoked and never used",
   async run({ rounds, calls, fronts }, chance) {
     const fleet = await startFleet({ provider: { accessTokenTtl: TTL, idTokenTtl: 86_400 }, settings: { session: LIMITS }, fronts });
     try {

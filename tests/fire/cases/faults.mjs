@@ -16,6 +16,9 @@ const SHARES = [
 ];
 const NONE = { kind: undefined };
 
+/** Not planned: on a machine that has too much to do an answer comes after we have given up on it. */
+const UNHEARD = "answered when nobody waited any more";
+
 export const outages = {
   row: "faults",
   name: "a provider that is slow, refuses, breaks or is cut off loses no session but where it had acted and its answer was lost",
@@ -39,17 +42,21 @@ export const outages = {
           await Promise.all(waiting.map((person) => round(fleet, tally, person, (k) => k, calls)));
         }
         for (const person of people.filter(({ state }) => state === "lost")) {
-          await accounted(fleet, tally, person, deck);
+          await accounted(fleet, tally, person);
           await fleet.login(person);
         }
         fleet.apiCalls();
       }
 
       const requests = fleet.books.read();
-      for (const { number } of requests) if (deck[number]?.kind !== undefined) tally.fault(deck[number].kind);
+      for (const { number, record } of requests) {
+        const { kind } = deck[number] ?? NONE;
+        if (kind !== undefined) tally.fault(kind);
+        else if (record.delivered === false) tally.fault(UNHEARD);
+      }
       const faults = Object.values(tally.faults).reduce((sum, n) => sum + n, 0);
       assert.ok(requests.length <= rounds + faults, `${requests.length} token requests for ${rounds} rounds with ${faults} faults`);
-      assert.ok((tally.lost.refresh_answer_lost ?? 0) <= tally.faults["cut after it acted"]);
+      assert.ok((tally.lost.refresh_answer_lost ?? 0) <= tally.faults["cut after it acted"] + (tally.faults[UNHEARD] ?? 0));
       const ended = fleet.heard().filter(({ event }) => event === "session_ended");
       assert.deepEqual(ended.map(({ reason }) => reason), Array(tally.lost.refresh_answer_lost ?? 0).fill("refresh_answer_lost"), "the log tells the same");
       return tally.result({ rounds, requests: requests.length, figures: { sessions, longest_delay_ms: delay } });
@@ -87,7 +94,7 @@ async function round(fleet, tally, person, front, calls) {
 }
 
 /** A lost session: its refresh token was rotated there and the answer cut, and the log says so. */
-async function accounted(fleet, tally, person, deck) {
+async function accounted(fleet, tally, person) {
   const { reason } = await fleet.ending(person);
   assert.equal(reason, "refresh_answer_lost");
   tally.lose(reason);
@@ -96,5 +103,5 @@ async function accounted(fleet, tally, person, deck) {
   const tries = own.filter(({ record }) => record.form.refresh_token === token);
   assert.equal(tries.at(-1).record.status, 400);
   const spent = tries.find(({ record }) => record.status === 200);
-  assert.equal(deck[spent?.number]?.kind, "cut after it acted", "the token had been used, and the answer cut");
+  assert.equal(spent?.record.delivered, false, "the token had been used, and the answer never came");
 }

@@ -15,10 +15,21 @@ import { median, Tally } from "../support/tally.mjs";
 /** So many calls, and logins, at a time. */
 const AT_ONCE = 16;
 
+/** Browsers of one user: far from the number at which a login ends the user's oldest session. */
+const BROWSERS = 25;
+
+const USERS = Array.from({ length: 500 }, (_, n) => ({
+  username: `user${n}`,
+  password: "secret",
+  sub: `usr_${n}`,
+  name: `User ${n}`,
+  email: `user${n}@example.com`,
+}));
+
 /** Each call asks its object, and no token comes to its end meanwhile. */
 const ASKING = {
   fronts: 1,
-  provider: { accessTokenTtl: 7_200, idTokenTtl: 86_400 },
+  provider: { accessTokenTtl: 7_200, idTokenTtl: 86_400, users: USERS },
   settings: { session: { idle_minutes: 1_440, absolute_hours: 24, cache_seconds: 0 } },
 };
 
@@ -53,7 +64,7 @@ export const storedSessions = {
 /** Two runtimes, one with few sessions and one with many, asked in turns. */
 async function compared({ few, many, rounds, pinned, pause = 0, bar, margin }, chance, round) {
   const tally = new Tally();
-  const figures = { few, many, bar, margin, memory_mb: {}, ms_a_login: {}, logins_repeated: 0 };
+  const figures = { few, many, bar, margin, memory_mb: {}, ms_a_login: {} };
   const crowds = [];
   try {
     for (const sessions of [few, many]) crowds.push(await crowd(sessions, pinned, figures));
@@ -86,7 +97,7 @@ async function crowd(sessions, pinned, figures) {
   try {
     const empty = rounded(fleet.worker.memory());
     const began = process.hrtime.bigint();
-    const people = await loggedIn(fleet, sessions, figures);
+    const people = await loggedIn(fleet, sessions);
     figures.ms_a_login[sessions] = rounded(Number(process.hrtime.bigint() - began) / 1e6 / sessions);
     figures.memory_mb[sessions] = [empty, rounded(fleet.worker.memory())];
     await fleet.isolates({ reset: true });
@@ -97,31 +108,30 @@ async function crowd(sessions, pinned, figures) {
   }
 }
 
-/** Many browsers of one person who is signed in at the provider: each a login of its own, without a password. */
-async function loggedIn(fleet, sessions, figures) {
-  const first = await fleet.login();
-  const people = [first];
+/**
+ * Users with a few browsers each. The first browser brings the password; the others find their user signed
+ * in at the provider, and are logins of their own all the same.
+ */
+async function loggedIn(fleet, sessions) {
   const provider = new URL(fleet.world.provider.issuer).hostname;
-  const known = first.browser.cookies.filter(({ host }) => host === provider);
-  let left = sessions - 1;
+  const people = [];
+  let next = 0;
   await together(async () => {
-    while ((left -= 1) >= 0) {
-      const person = fleet.person();
-      person.browser.cookies = known.map((cookie) => ({ ...cookie }));
-      try {
-        people.push(await fleet.login(person));
-      } catch (error) {
-        // Thousands of logins meet a connection that the provider's server is about to close: not asked here.
-        figures.logins_repeated += 1;
-        assert.ok(figures.logins_repeated < sessions / 100, error);
-        left += 1;
+    for (let user = USERS[next++]; people.length < sessions; user = USERS[next++]) {
+      const first = await fleet.login(fleet.person(), { user });
+      const known = first.browser.cookies.filter(({ host }) => host === provider);
+      people.push(first);
+      for (let i = 1; i < BROWSERS && people.length < sessions; i += 1) {
+        const person = fleet.person();
+        person.browser.cookies = known.map((cookie) => ({ ...cookie }));
+        people.push(await fleet.login(person, { user }));
+        person.browser.cookies = [];
       }
-      // It has its session; the provider's cookies go.
-      person.browser.cookies = [];
+      first.browser.cookies = [];
     }
   });
   fleet.world.browsers.length = 0;
-  return people;
+  return people.slice(0, sessions);
 }
 
 /** Microseconds of the runtime's CPU for each of these people's calls. */

@@ -21,7 +21,9 @@ export class Books {
   own(code, person) {
     this.read();
     const exchange = this.exchanges.find(({ record }) => record.form.code === code && record.status === 200);
-    person.refreshToken = JSON.parse(exchange.record.answer).refresh_token;
+    const { id_token, refresh_token } = JSON.parse(exchange.record.answer);
+    person.claims = JSON.parse(Buffer.from(id_token.split(".")[1], "base64url"));
+    person.refreshToken = refresh_token;
     this.#owners.set(person.refreshToken, person);
   }
 

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 
 import { freePort, send } from "../../worker/support/raw.mjs";
 import { until } from "../../worker/support/wait.mjs";
-import { startWorld } from "../../worker/support/world.mjs";
+import { ALICE, startWorld } from "../../worker/support/world.mjs";
 import { Books } from "./books.mjs";
 import { Objects } from "./objects.mjs";
 import { Person } from "./person.mjs";
@@ -47,6 +47,11 @@ export class Fleet {
   async clock({ seconds }) {
     this.#ahead = seconds * 1000;
     await this.#tell({ ahead: this.#ahead });
+  }
+
+  /** The clock's seconds. */
+  get now() {
+    return Math.floor((Date.now() + this.#ahead) / 1000);
   }
 
   /** Goes on from where the clock is. */
@@ -93,8 +98,8 @@ export class Fleet {
   }
 
   /** A login through the provider's pages. Gives the person. */
-  async login(person = this.person()) {
-    const url = await this.world.untilCallback(person.browser);
+  async login(person = this.person(), { user = ALICE } = {}) {
+    const url = await this.world.untilCallback(person.browser, { user });
     const answer = await this.world.callback(person.browser, url);
     assert.equal(answer.status, 303, `the login failed: ${answer.status} ${answer.code}`);
     this.note(person, url);

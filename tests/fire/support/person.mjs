@@ -10,6 +10,8 @@ export class Person {
   object;
   /** The session in the log. */
   hash;
+  /** What the ID token of the login said. */
+  claims;
   /** The session's refresh token, by the provider's log; `Books` keeps it. */
   refreshToken;
 
