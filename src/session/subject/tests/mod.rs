@@ -8,6 +8,7 @@ mod entries;
 mod lists;
 mod replays;
 mod storage;
+mod system;
 
 use super::*;
 use crate::{
