@@ -12,7 +12,6 @@ pub(super) const fn revokes(reason: EndReason) -> bool {
             | EndReason::Absolute
             | EndReason::BackChannel
             | EndReason::Remote
-            | EndReason::TooMany
     )
 }
 

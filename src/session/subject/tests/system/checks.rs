@@ -72,7 +72,7 @@ impl System<'_> {
                 if !devices.is_empty() {
                     self.see("listed");
                 }
-                let shown = |key| devices.iter().any(|device| device.session == *key);
+                let shown = |key: &SessionKey| devices.iter().any(|device| device.session == *key);
                 let entries = self.indexes[name].entries().iter();
                 let hidden = entries.filter(|entry| entry.ending.is_none()).find(|entry| {
                     let session = &self.sessions[self.number(&entry.session)];

@@ -124,6 +124,7 @@ impl SessionObject {
     pub(super) fn registration(&self, whose: Whose, now: Timestamp) -> Registration {
         let names = self.names.clone();
         Registration {
+            authenticated_at: None,
             whose,
             session: self.key.clone(),
             issued_at: self.issued_at.expect("it is registered after its ID token came"),
