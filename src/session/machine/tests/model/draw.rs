@@ -21,6 +21,7 @@ fn scene() -> impl Strategy<Value = Vec<Step>> {
         22 => refresh(),
         3 => login(),
         2 => race(),
+        2 => limit(),
         1 => logout(),
     ]
 }
@@ -54,6 +55,21 @@ fn race() -> impl Strategy<Value = Vec<Step>> {
                 answer(one),
                 answer(two),
             ]
+        })
+        .boxed()
+}
+
+/// Somebody asks about when a limit ends it.
+fn limit() -> impl Strategy<Value = Vec<Step>> {
+    let mark = prop_oneof![4 => Just(Mark::Idle), 1 => Just(Mark::Absolute)];
+    let ask = prop_oneof![
+        1 => Just(Ask::Access(Key::A, Refused::None)),
+        2 => any::<bool>().prop_map(|touch| Ask::Status { touch }),
+        1 => Just(Ask::Probe),
+    ];
+    (mark, -1_i8..=1, ask, maybe_crash())
+        .prop_map(|(mark, offset, ask, crash)| {
+            vec![Step::Wait(Wait::To(mark, offset)), Step::Ask(ask, crash)]
         })
         .boxed()
 }
@@ -180,8 +196,7 @@ fn wait() -> impl Strategy<Value = Wait> {
         20 => key().prop_map(Mark::RefreshDue),
         4 => Just(Mark::Alarm),
         2 => Just(Mark::Transaction),
-        2 => Just(Mark::Idle),
-        1 => Just(Mark::Absolute),
+        1 => Just(Mark::Idle),
     ];
     let duration = prop_oneof![
         60 => 1_u64..60,
