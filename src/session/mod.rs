@@ -4,6 +4,7 @@
 //! Pure and synchronous: time, randomness and the provider's answers are arguments. What a dump of
 //! the storage is worth without the browser's cookie is decided here: nothing.
 
+mod alarm;
 pub mod id;
 pub mod keys;
 pub mod lifetime;

@@ -22,6 +22,7 @@ mod refresh;
 mod revocation;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod work;
 
 use std::{collections::VecDeque, time::Duration};
@@ -35,9 +36,11 @@ use self::{
     login::LoginFlight,
     refresh::{Gate, RefreshFlight},
     revocation::Revocation,
+    turn::Turn,
 };
 use super::{
     KeyRing, SessionId, SessionKey, TokenKey,
+    alarm::Alarm,
     lifetime::Deadlines,
     protocol::{Command, Envelope, ObjectConfig, PROTOCOL, Reply, StatusReply},
     record::{
@@ -56,8 +59,7 @@ const NEWER_RECHECK: Duration = Duration::from_secs(600);
 pub struct Machine {
     config: ObjectConfig,
     state: State,
-    /// What the alarm is set to, as far as is known.
-    armed: Option<Timestamp>,
+    alarm: Alarm,
     login: Option<LoginFlight>,
     refresh: Option<RefreshFlight>,
     /// Who waits for a token while one for another key is under way.
@@ -108,23 +110,10 @@ struct Session {
     contents: Contents,
 }
 
-/// One input's worth of time, randomness and things to do.
-struct Turn<'a> {
-    now: Timestamp,
-    entropy: &'a mut dyn FnMut(&mut [u8]),
-    /// The state differs from the row.
-    dirty: bool,
-    starts: Vec<Work>,
-    replies: Vec<(CallerId, Reply)>,
-    /// Sessions that their subjects' objects needn't list any more.
-    unlists: Vec<(SessionKey, IndexNames)>,
-    events: Vec<Event>,
-}
-
 impl Machine {
     /// From the object's one row, if it has one. Writes nothing, opens nothing.
     pub fn load(config: ObjectConfig, stored: Option<&[u8]>) -> Self {
-        let (state, armed) = match stored.map(Row::decode) {
+        let (state, alarm) = match stored.map(Row::decode) {
             None => (State::Empty, None),
             Some(Row::Live(mut closed)) => {
                 let OpenPart { created, alarm, ref mut deadlines, .. } = closed.open;
@@ -145,7 +134,7 @@ impl Machine {
         Self {
             config,
             state,
-            armed,
+            alarm: Alarm::named(alarm),
             login: None,
             refresh: None,
             queue: Vec::new(),
@@ -339,21 +328,11 @@ impl Machine {
         }
     }
 
-    /// Sets the alarm only where it would ring too late: one that rings before anything is due
-    /// sets itself anew, so that a touch costs no second row. Then writes the row, if it has
-    /// changed.
+    /// Writes the row, if it has changed.
     fn finish(&mut self, mut turn: Turn<'_>, is_alarm: bool) -> Vec<Effect> {
+        let due = self.due(turn.now);
+        let alarm = self.alarm.set(due, turn.now, is_alarm, turn.dirty);
         let mut effects = Vec::new();
-        // One that the platform rang before its time is set as it was: the row says so, and after a
-        // restart is believed as long as that time is still to come.
-        let early = self.armed.take_if(|_| is_alarm).filter(|rang| *rang > turn.now);
-        let soon = turn.now.after(Duration::from_millis(1));
-        let due = self.due(turn.now).map(|due| early.map_or(due, |early| due.min(early)).max(soon));
-        let is_late = self.armed.is_none_or(|armed| armed <= turn.now || due < Some(armed));
-        let arms = due.is_some() && is_late && (turn.dirty || is_alarm);
-        if arms {
-            self.armed = due;
-        }
         if turn.dirty {
             match self.encode(&mut turn) {
                 Some(effect) => effects.push(effect),
@@ -363,11 +342,7 @@ impl Machine {
                 }
             }
         }
-        if arms {
-            effects.push(Effect::SetAlarm(due));
-        } else if turn.dirty && due.is_none() && self.armed.take().is_some() {
-            effects.push(Effect::SetAlarm(None));
-        }
+        effects.extend(alarm.map(Effect::SetAlarm));
         turn.effects(effects, self.broken)
     }
 
@@ -376,11 +351,11 @@ impl Machine {
             State::Empty => return Some(Effect::DeleteAll),
             State::Exchanging(marker) => encode_marker(marker)?,
             State::Ended(tombstone) => {
-                tombstone.alarm = self.armed;
+                tombstone.alarm = self.alarm.armed();
                 encode_tombstone(tombstone)?
             }
             State::Open(session) => {
-                session.open.alarm = self.armed;
+                session.open.alarm = self.alarm.armed();
                 let keys = &self.config.session.keys;
                 let Session { id, open, contents } = &mut **session;
                 record::encode_live(keys, id, open, contents, turn.bytes::<NONCE>())?
@@ -429,46 +404,6 @@ impl Session {
 /// Last activity is kept to the hour: enough for a list of devices.
 const fn to_the_hour(now: Timestamp) -> Timestamp {
     Timestamp::from_secs(now.as_secs() / 3600 * 3600)
-}
-
-impl<'a> Turn<'a> {
-    fn new(now: Timestamp, entropy: &'a mut dyn FnMut(&mut [u8])) -> Self {
-        Self {
-            now,
-            entropy,
-            dirty: false,
-            starts: Vec::new(),
-            replies: Vec::new(),
-            unlists: Vec::new(),
-            events: Vec::new(),
-        }
-    }
-
-    fn reply(&mut self, caller: CallerId, reply: Reply) {
-        self.replies.push((caller, reply));
-    }
-
-    fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        let mut bytes = [0; N];
-        (self.entropy)(&mut bytes);
-        bytes
-    }
-
-    /// Writes first, then work, then replies, then the log.
-    fn effects(self, writes: Vec<Effect>, broken: bool) -> Vec<Effect> {
-        let mut effects = writes;
-        // What could not be written must not be acted on.
-        let starts = if broken { Vec::new() } else { self.starts };
-        effects.extend(starts.into_iter().map(Effect::Start));
-        effects.extend(self.replies.into_iter().map(|(caller, reply)| {
-            Effect::Reply(caller, if broken { Reply::Broken } else { reply })
-        }));
-        let unlists = if broken { Vec::new() } else { self.unlists };
-        effects
-            .extend(unlists.into_iter().map(|(session, names)| Effect::Unlist { session, names }));
-        effects.extend(self.events.into_iter().map(Effect::Audit));
-        effects
-    }
 }
 
 impl Command {

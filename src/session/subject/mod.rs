@@ -35,7 +35,7 @@ use self::{
     questions::{EndWaiter, ListWaiter},
     record::{Index, Row},
 };
-use super::{CallerId, Command, EndReason, KeyRing, PROTOCOL, Reply, SessionKey};
+use super::{CallerId, Command, EndReason, KeyRing, PROTOCOL, Reply, SessionKey, alarm::Alarm};
 use crate::{audit::Event, time::Timestamp};
 
 /// How long a newer release's row is left before it is looked at again.
@@ -46,8 +46,7 @@ const NEWER_RECHECK: Duration = Duration::from_secs(600);
 pub struct SubjectMachine {
     keys: KeyRing,
     state: State,
-    /// What the alarm is set to, as far as is known.
-    armed: Option<Timestamp>,
+    alarm: Alarm,
     /// Whose object is being asked what.
     asking: BTreeSet<Question>,
     queue: VecDeque<Question>,
@@ -167,11 +166,11 @@ impl SubjectMachine {
             Some(Row::Newer) => State::Newer,
             Some(Row::Damaged) => State::Damaged,
         };
-        let armed = if let State::Listed(index) = &state { index.alarm } else { None };
+        let alarm = if let State::Listed(index) = &state { index.alarm } else { None };
         Self {
             keys,
             state,
-            armed,
+            alarm: Alarm::named(alarm),
             asking: BTreeSet::new(),
             queue: VecDeque::new(),
             retry: BTreeMap::new(),
@@ -260,26 +259,14 @@ impl SubjectMachine {
         if turn.dirty && matches!(&self.state, State::Listed(index) if index.is_empty()) {
             self.state = State::Empty;
         }
-        // One that rang before its time is set as it was: the row says so, and after a restart is
-        // believed as long as that time is still to come.
-        let early = self.armed.take_if(|_| is_alarm).filter(|rang| *rang > turn.now);
-        let soon = turn.now.after(Duration::from_millis(1));
-        let due = self.due(turn.now).map(|due| early.map_or(due, |early| due.min(early)).max(soon));
-        let is_late = self.armed.is_none_or(|armed| armed <= turn.now || due < Some(armed));
-        let arms = due.is_some() && is_late && (turn.dirty || is_alarm);
-        if arms {
-            self.armed = due;
-        }
+        let due = self.due(turn.now);
+        let alarm = self.alarm.set(due, turn.now, is_alarm, turn.dirty);
         let mut effects = Vec::new();
         if turn.dirty {
             self.unwritten = false;
             effects.extend(self.write());
         }
-        if arms {
-            effects.push(SubjectEffect::SetAlarm(due));
-        } else if turn.dirty && due.is_none() && self.armed.take().is_some() {
-            effects.push(SubjectEffect::SetAlarm(None));
-        }
+        effects.extend(alarm.map(SubjectEffect::SetAlarm));
         effects.extend(asks);
         effects.extend(turn.replies.into_iter().map(|(to, reply)| SubjectEffect::Reply(to, reply)));
         effects.extend(turn.events.into_iter().map(SubjectEffect::Audit));
@@ -290,7 +277,7 @@ impl SubjectMachine {
         match &mut self.state {
             State::Empty => Some(SubjectEffect::DeleteAll),
             State::Listed(index) => {
-                index.alarm = self.armed;
+                index.alarm = self.alarm.armed();
                 index.encode().map(SubjectEffect::Put)
             }
             State::Newer | State::Damaged => None,

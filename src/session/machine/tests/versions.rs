@@ -27,7 +27,7 @@ fn over(name: &str) -> World {
     world.now = Timestamp::from_millis(stored["at"].as_u64().unwrap());
     world.restart();
     // The platform keeps it beside the row.
-    world.alarm = world.machine.armed;
+    world.alarm = world.machine.alarm.armed();
     world
 }
 
