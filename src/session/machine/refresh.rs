@@ -4,6 +4,7 @@
 //! |---|---|
 //! | new tokens | goes on with them |
 //! | `invalid_grant` | ends; `RefreshAnswerLost` if the answer to an earlier try was lost |
+//! | `invalid_grant` for a token that it never gave | goes on until it says so of one that it gave: it may mean a resource without consent |
 //! | another definite refusal | ends if no token lives and a later try was refused too |
 //! | nothing usable | goes on; the refresh token may be spent: the next try tells |
 //! | tokens of somebody else (§12.2) | goes on without them, and without their refresh token |
@@ -180,7 +181,9 @@ impl Machine {
                 // Its names stay: its subject's objects list it under those of the login.
                 session.take(*new, &flight);
                 turn.dirty = true;
-                self.gates.clear();
+                // What it refused for another token, it refuses still.
+                self.gates
+                    .retain(|gate| gate.token.as_ref().is_some_and(|token| *token != flight.token));
                 turn.events.push(Event::Refreshed { session: name });
                 if let Some(reason) = session.ended(turn.now) {
                     self.end_session(reason, false, turn);
@@ -203,12 +206,18 @@ impl Machine {
     ) {
         let State::Open(session) = &mut self.state else { return };
         let contents = &mut session.contents;
+        // `invalid_grant` is a word on the refresh token. For a token that was never given it may be
+        // one on that alone (a resource without consent).
+        let is_held = contents.tokens.is_empty() || contents.token(&flight.token).is_some();
         let why = match failure {
             // `sending` stays as it is written: the next try finds that this answer was lost, after
             // a restart too.
             RefreshFailure::ProviderUnavailable => Unavailable::ProviderUnavailable,
             RefreshFailure::ProviderOverloaded => Unavailable::ProviderOverloaded,
             RefreshFailure::ProviderRefusesClient => Unavailable::ProviderRefusesClient,
+            RefreshFailure::InvalidGrant | RefreshFailure::Refused if !is_held => {
+                Unavailable::ProviderRefusesClient
+            }
             RefreshFailure::IdentityRefused
             | RefreshFailure::InvalidGrant
             | RefreshFailure::Refused => Unavailable::ProviderUnavailable,
@@ -217,11 +226,14 @@ impl Machine {
             contents.sending = false;
             turn.dirty = true;
         }
-        let gated = (failure == RefreshFailure::Refused).then(|| flight.token.clone());
+        let is_refusal = matches!(failure, RefreshFailure::InvalidGrant | RefreshFailure::Refused);
+        let gated = is_refusal.then(|| flight.token.clone());
         let ends = match failure {
-            RefreshFailure::InvalidGrant if contents.lost => Some(EndReason::RefreshAnswerLost),
-            RefreshFailure::InvalidGrant => Some(EndReason::InvalidGrant),
-            RefreshFailure::Refused => self.refused_again(&flight.token, turn.now),
+            RefreshFailure::InvalidGrant if is_held && contents.lost => {
+                Some(EndReason::RefreshAnswerLost)
+            }
+            RefreshFailure::InvalidGrant if is_held => Some(EndReason::InvalidGrant),
+            _ if is_refusal => self.refused_again(&flight.token, turn.now),
             _ => None,
         };
         if let Some(reason) = ends {
@@ -232,7 +244,7 @@ impl Machine {
         self.answer(&flight.token, flight.waiters, why, turn);
     }
 
-    /// A definite refusal that isn't `invalid_grant`: whether the session ends by it.
+    /// A definite refusal that isn't a word on the refresh token: whether the session ends by it.
     fn refused_again(&mut self, token: &TokenKey, now: Timestamp) -> Option<EndReason> {
         let State::Open(session) = &mut self.state else { return None };
         let tokens = &mut session.contents.tokens;

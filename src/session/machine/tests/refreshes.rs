@@ -334,6 +334,50 @@ fn a_resource_that_the_provider_refuses_ends_no_session() {
     assert_eq!(token(&mut world, a), "access-2");
 }
 
+// Some say `invalid_grant` of a resource that nobody has consented to.
+#[test]
+fn invalid_grant_for_a_token_that_was_never_given_ends_only_a_spent_refresh_token() {
+    let mut world = run_out();
+    for (round, pause) in [6, 11, 21, 31].into_iter().enumerate() {
+        let b = world.access(key_b(), None);
+        assert_eq!(world.refresh_work().token, key_b(), "round {round}");
+        world.refresh_failed(RefreshFailure::InvalidGrant);
+        assert_eq!(unavailable(&world.reply(b)), Some(Unavailable::ProviderRefusesClient));
+        // No token lives: one that was given tells whether the refresh token is good.
+        if round == 0 {
+            assert_eq!(world.refresh_work().token, key_a());
+            world.refreshed("2", Some(3600), true);
+        }
+        assert!(world.works.is_empty());
+        // Not by every call, and the longer the rarer.
+        world.wait(secs(pause - 2));
+        let b = world.access(key_b(), None);
+        assert_eq!(unavailable(&world.reply(b)), Some(Unavailable::ProviderRefusesClient));
+        assert!(world.works.is_empty());
+        world.wait(secs(2));
+    }
+    assert!(world.is_alive());
+
+    for (lost, reason) in [(false, EndReason::InvalidGrant), (true, EndReason::RefreshAnswerLost)] {
+        let mut world = run_out();
+        if lost {
+            let _ = world.access(key_a(), None);
+            let _ = world.refresh_work();
+            world.refresh_failed(RefreshFailure::ProviderUnavailable);
+            world.wait(secs(2));
+        }
+        let _ = world.access(key_b(), None);
+        assert_eq!(world.refresh_work().token, key_b());
+        let a = world.access(key_a(), None);
+        world.refresh_failed(RefreshFailure::InvalidGrant);
+        assert_eq!(world.refresh_work().token, key_a());
+        world.refresh_failed(RefreshFailure::InvalidGrant);
+        assert!(matches!(world.reply(a), Reply::NoSession));
+        assert_eq!(world.ended_because(), [reason]);
+        assert!(world.works.is_empty());
+    }
+}
+
 #[test]
 fn without_a_refresh_token_the_session_ends_with_its_access_token() {
     let mut world = World::logged_in(Some(60), false);

@@ -14,6 +14,12 @@ pub(super) struct Coverage {
 
 impl Coverage {
     pub(super) fn count(&self, outcome: &Outcome) {
+        let is_refused = |event: &Event| {
+            matches!(event, Event::RefreshFailed { reason: RefreshFailure::InvalidGrant, .. })
+        };
+        if outcome.ended().is_none() && outcome.events().any(is_refused) {
+            self.see("invalid_grant for a token that was never given");
+        }
         for effect in &outcome.rest {
             match effect {
                 Effect::Start(work) => self.see(match work {
@@ -47,7 +53,7 @@ impl Coverage {
     }
 }
 
-const ALL: [&str; 33] = [
+const ALL: [&str; 34] = [
     "exchange",
     "refresh",
     "revocation",
@@ -78,6 +84,7 @@ const ALL: [&str; 33] = [
     "refresh: ProviderUnavailable",
     "refresh: ProviderOverloaded",
     "refresh: ProviderRefusesClient",
+    "invalid_grant for a token that was never given",
     "tokens after the end",
     "a session that no key of the ring opens",
     "a crash that lost an answer",

@@ -217,6 +217,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         3 => Just(Answer::Overloaded),
         2 => Just(Answer::RefusesClient),
         6 => Just(Answer::Refused),
+        2 => Just(Answer::NoConsent),
         1 => any::<bool>().prop_map(|found_out| Answer::OfAnother { found_out }),
         1 => Just(Answer::Withdrawn),
     ]

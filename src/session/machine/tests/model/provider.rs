@@ -2,6 +2,8 @@
 //! after it was rotated away takes the whole grant with it, the newest token included
 //! (RFC 9700 §4.14.2).
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// Stands in every text that must never be stored readable.
@@ -10,6 +12,8 @@ pub(super) const SECRET: &str = "model-secret";
 #[derive(Debug, Default)]
 pub(super) struct Provider {
     grants: Vec<Grant>,
+    /// For what it has given a token.
+    given: BTreeSet<TokenKey>,
     issued: u64,
 }
 
@@ -72,7 +76,10 @@ impl Provider {
     pub(super) fn handle(&mut self, work: &Work, gift: Gift, refresh_tokens: bool) -> Handled {
         match work {
             Work::Login(_) => Handled::Tokens(Box::new(self.exchange(gift, refresh_tokens))),
-            Work::Refresh(work) => self.refresh(work.refresh_token.expose(), gift),
+            Work::Refresh(work) => {
+                self.given.insert(work.token.clone());
+                self.refresh(work.refresh_token.expose(), gift)
+            }
             Work::Revoke { token, .. } => {
                 self.end_grant(token.expose(), Over::Revoked);
                 Handled::Revoked
@@ -102,6 +109,7 @@ impl Provider {
             (Answer::Lost { .. }, _) => Answered::Lost,
             (Answer::Overloaded, None) => Answered::Overloaded,
             (Answer::RefusesClient, None) => Answered::RefusesClient,
+            (Answer::NoConsent, None) if self.never_gave(work) => Answered::InvalidGrant,
             (_, None) => Answered::Refused,
             (Answer::OfAnother { found_out }, Some(Handled::Tokens(brought))) => {
                 if let Work::Refresh(work) = work {
@@ -115,6 +123,10 @@ impl Provider {
             (_, Some(Handled::InvalidGrant)) => Answered::InvalidGrant,
             (_, Some(Handled::Revoked)) => Answered::Revoked,
         }
+    }
+
+    fn never_gave(&self, work: &Work) -> bool {
+        matches!(work, Work::Refresh(work) if !self.given.contains(&work.token))
     }
 
     pub(super) fn withdraw_all(&mut self) {
@@ -141,6 +153,7 @@ impl Provider {
     }
 
     fn exchange(&mut self, gift: Gift, refresh_tokens: bool) -> Brought {
+        self.given.insert(key_a());
         let refresh_token = refresh_tokens.then(|| self.name("refresh"));
         self.grants.extend(refresh_token.iter().map(|token| Grant {
             current: token.clone(),

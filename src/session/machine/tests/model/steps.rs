@@ -133,6 +133,8 @@ pub(super) enum Answer {
     Overloaded,
     RefusesClient,
     Refused,
+    /// `invalid_grant` for a token that it never gave, if it never did: nobody has consented.
+    NoConsent,
     /// It takes the grant back and says so.
     Withdrawn,
     /// Tokens of another person; `found_out` by the use case, else left to the machine.

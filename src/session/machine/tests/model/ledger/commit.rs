@@ -123,7 +123,8 @@ impl Ledger {
                 if brought.is_own {
                     live.take(brought, &key, began);
                     self.trouble = None;
-                    return self.refusals.clear();
+                    self.refusals.remove(&key);
+                    return;
                 }
                 RefreshFailure::IdentityRefused
             }
@@ -133,13 +134,16 @@ impl Ledger {
         if let Some(answered) = live.tries.last_mut() {
             *answered = done != RefreshFailure::ProviderUnavailable;
         }
-        if done != RefreshFailure::Refused {
-            self.trouble = Some(now);
-            return;
-        }
-        self.refusals.insert(key.clone(), now);
-        if live.tokens.contains_key(&key) {
-            live.first_refusals.entry(key).or_insert(now);
+        let is_held = live.tokens.contains_key(&key);
+        match done {
+            RefreshFailure::Refused if is_held => {
+                live.first_refusals.entry(key.clone()).or_insert(now);
+                self.refusals.insert(key, now);
+            }
+            RefreshFailure::Refused | RefreshFailure::InvalidGrant if !is_held => {
+                self.refusals.insert(key, now);
+            }
+            _ => self.trouble = Some(now),
         }
     }
 
