@@ -61,10 +61,11 @@ pub const fn is_done(response: &HttpResponse) -> bool {
     matches!(response.status, 200..=299)
 }
 
-/// Whether the same request may succeed later (RFC 7009 §2.2.1): load and outages. A definite
-/// refusal (`unsupported_token_type`, wrong credentials) stays one.
+/// Whether the same request may succeed later: load and outages (RFC 7009 §2.2.1), what a router
+/// answers by itself, and credentials that the operator can mend. The provider's own word about the
+/// token (`unsupported_token_type`) stays one.
 pub const fn may_retry(response: &HttpResponse) -> bool {
-    matches!(response.status, 408 | 425 | 429 | 500..=599)
+    matches!(response.status, 401 | 403 | 404 | 405 | 408 | 421 | 425 | 429 | 500..=599)
 }
 
 #[cfg(test)]
@@ -95,9 +96,11 @@ mod tests {
             (204, true, false),
             (302, false, false),
             (400, false, false),
-            (401, false, false),
-            (403, false, false),
-            (404, false, false),
+            (401, false, true),
+            (403, false, true),
+            (404, false, true),
+            (405, false, true),
+            (421, false, true),
             (408, false, true),
             (425, false, true),
             (429, false, true),

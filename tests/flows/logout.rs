@@ -235,11 +235,16 @@ fn a_provider_that_does_not_revoke_stops_no_logout() {
         assert!(shown.json()["logout_url"].as_str().unwrap().contains("ticket="), "{refusal:?}");
         browser.plants(SESSION_COOKIE, &cookie);
         assert!(browser.token().is_none(), "{refusal:?}");
-        // A definite refusal stays one: nobody asks again, and nothing is kept for it.
         world.passes_with_alarms(Duration::from_secs(2 * 3600));
         let tries = world.provider.calls(Endpoint::Revocation);
-        // Once for each kind of token.
-        assert_eq!(tries, if refusal.is_some() { 2 } else { 0 }, "{refusal:?}");
+        let expected = match refusal {
+            None => 0..=0,
+            // A definite refusal stays one: each kind of token once.
+            Some((302 | 400, _)) => 2..=2,
+            // What a router says by itself, and credentials that can be mended: for an hour.
+            Some(_) => 10..=20,
+        };
+        assert!(expected.contains(&tries), "{refusal:?}: {tries}");
         assert_eq!(world.objects.stored(), 0, "{refusal:?}");
     }
 }
