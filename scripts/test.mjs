@@ -19,6 +19,7 @@ const PARTS = [
   { name: "format", run: ["cargo", "fmt", "--check"] },
   { name: "lints, native", run: ["cargo", "clippy", "--locked", "--all-targets", ...LINTS] },
   { name: "lints, wasm32", run: ["cargo", "clippy", "--locked", ...WASM, ...LINTS] },
+  { name: "documentation", run: ["cargo", "rustdoc", "--locked", "--lib", ...LINTS] },
   { name: "native tests", run: ["cargo", "test", "--locked"], count: countCargo },
   { name: "build of the Worker", run: [process.execPath, "scripts/build.mjs"] },
   { name: "Worker tests (workerd)", tests: "tests/worker", count: countNode },

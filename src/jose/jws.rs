@@ -1,7 +1,7 @@
 //! JSON Web Signature, compact serialization (RFC 7515, RFC 8725): the seam to the cryptography.
 //!
 //! The text is taken apart here, strictly; `jwt-compact` is asked for nothing but "is this the
-//! key's signature over these bytes". WebCrypto could take its place behind [`PublicKey`].
+//! key's signature over these bytes". WebCrypto could take its place behind `PublicKey`.
 
 use std::{borrow::Cow, fmt};
 

@@ -1,7 +1,7 @@
 //! How long a session and its tokens live: pure in `now`.
 //!
-//! [`status`] is the only way to an access token: what it gives as [`Usable`] may leave the
-//! object, nothing else has a way out but what ends: [`HeldToken::revocable`].
+//! `status` is the only way to an access token: what it gives as `Usable` may leave the
+//! object, nothing else has a way out but what ends: `HeldToken::revocable`.
 //!
 //! | a token of 20 s | 60 s | 3600 s | unknown lifetime | |
 //! |---|---|---|---|---|

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! How nothing is lost and nothing done twice: whatever an input changes is written in *one* row
-//! before any work or reply that rests on it ([`Turn::effects`] puts the list in that order). The
+//! before any work or reply that rests on it (`Turn::effects` puts the list in that order). The
 //! object is the row's only writer and takes one input at a time, so a crash leaves the row of the
 //! input before: a login finds its `Exchanging`, a refresh its `sending`. Work is single-flight:
 //! whoever comes later waits for it, and everyone is answered exactly once, whatever ends first.
@@ -44,7 +44,7 @@ use super::{
     lifetime::Deadlines,
     protocol::{Command, Envelope, ObjectConfig, PROTOCOL, Reply, StatusReply},
     record::{
-        self, ClosedRecord, Contents, IndexNames, Marker, OpenPart, Row, Tombstone, encode_marker,
+        self, ClosedRecord, Contents, Marker, OpenPart, Row, Tombstone, encode_marker,
         encode_tombstone,
     },
     seal::NONCE,

@@ -18,7 +18,8 @@ use crate::{
     oauth::{Metadata, pkce::CodeVerifier, revocation::TokenTypeHint, token::TokenResponse},
     secret::Secret,
     session::{
-        EndReason, GrantedToken, Identity, Login, LoginFailure, Transaction, Unavailable,
+        EndReason, GrantedToken, Identity, IndexNames, Login, LoginFailure, Transaction,
+        Unavailable,
         protocol::{EndedReply, LogoutTicketKey},
     },
 };
