@@ -26,6 +26,7 @@ pub mod device;
 mod edge;
 pub mod http;
 pub mod jose;
+mod json;
 pub mod oauth;
 pub mod secret;
 pub mod session;

@@ -13,7 +13,7 @@ use serde_json::{Map, Number, Value};
 ///
 /// The error says what and where, and shows nothing of the text but a repeated name.
 pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice::<Strict>(text.as_bytes()).map(|strict| strict.0)
+    crate::json::read::<Strict>(text.as_bytes()).map(|strict| strict.0)
 }
 
 /// `MergePatch` of RFC 7396 §2: members of `patch` replace the target's, tables are merged, `null`

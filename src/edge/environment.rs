@@ -20,7 +20,7 @@ struct EnvironmentText {
 /// Parses the entry's text. What can't be read at all (a secret that isn't text, say) is an empty
 /// environment, which the configuration's own faults then describe.
 pub(super) fn read(text: &str) -> config::Environment {
-    let Ok(read) = serde_json::from_slice::<EnvironmentText>(text.as_bytes()) else {
+    let Ok(read) = crate::json::read::<EnvironmentText>(text.as_bytes()) else {
         return config::Environment::default();
     };
     config::Environment {

@@ -82,5 +82,5 @@ fn text<T: Serialize>(envelope: &T) -> Result<String, StoreError> {
 /// Reads what one half wrote for the other. From bytes, as records are read: a second kind of reader
 /// would compile every type once more.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
-    serde_json::from_slice(text.as_bytes()).map_err(|_| StoreError)
+    crate::json::read(text.as_bytes()).map_err(|_| StoreError)
 }

@@ -61,7 +61,7 @@ impl SubjectObject {
     /// or with a promise of it.
     pub fn command(&self, text: &str) -> Result<JsValue, JsValue> {
         let object = Rc::clone(&self.object);
-        let Ok(envelope) = serde_json::from_slice::<SubjectEnvelope>(text.as_bytes()) else {
+        let Ok(envelope) = crate::json::read::<SubjectEnvelope>(text.as_bytes()) else {
             return Ok(JsValue::from_str("\"unsupported\""));
         };
         let Some(configured) = configured_objects() else {

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 ///
 /// [`NotAnObject`] for whatever isn't UTF-8 JSON, isn't an object, or has a member twice.
 pub fn object(text: &[u8]) -> Result<BTreeMap<String, Value>, NotAnObject> {
-    match serde_json::from_slice(text) {
+    match crate::json::read(text) {
         Ok(Unambiguous(Value::Object(members))) => Ok(members.into_iter().collect()),
         _ => Err(NotAnObject),
     }

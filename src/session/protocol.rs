@@ -36,7 +36,7 @@ impl Envelope {
     /// command that this release doesn't know, or knows otherwise: it is not guessed at but
     /// answered [`Reply::Unsupported`].
     pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_slice(text.as_bytes()).ok()
+        crate::json::read(text.as_bytes()).ok()
     }
 }
 

@@ -331,15 +331,15 @@ impl Row {
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
         let (open_bytes, sealed) = rest.split_at_checked(length)?;
-        let OpenState { state } = serde_json::from_slice(open_bytes).ok()?;
+        let OpenState { state } = crate::json::read(open_bytes).ok()?;
         Some(match state {
             State::Live => Self::Live(Box::new(ClosedRecord {
-                open: serde_json::from_slice(open_bytes).ok()?,
+                open: crate::json::read(open_bytes).ok()?,
                 open_bytes: open_bytes.to_vec(),
                 sealed: sealed.to_vec(),
             })),
-            State::Exchanging => Self::Exchanging(serde_json::from_slice(open_bytes).ok()?),
-            State::Ended => Self::Ended(serde_json::from_slice(open_bytes).ok()?),
+            State::Exchanging => Self::Exchanging(crate::json::read(open_bytes).ok()?),
+            State::Ended => Self::Ended(crate::json::read(open_bytes).ok()?),
         })
     }
 }
@@ -349,7 +349,7 @@ impl ClosedRecord {
     pub(super) fn open(&self, keys: &KeyRing, id: &SessionId) -> Option<Contents> {
         let key = keys.opening(Purpose::Record, &self.open.kid, id.expose())?;
         let plain = key.open(&[id.key().as_bytes(), &self.open_bytes], &self.sealed)?;
-        serde_json::from_slice(plain.expose()).ok()
+        crate::json::read(plain.expose()).ok()
     }
 }
 

@@ -103,7 +103,7 @@ impl KeyRing {
         let sealed = base64url::decode(sealed)?;
         let key = self.opening(Purpose::Transaction, kid, &[])?;
         let plain = key.open(&[cookie_name.as_bytes()], &sealed)?;
-        serde_json::from_slice(plain.expose()).ok()
+        crate::json::read(plain.expose()).ok()
     }
 }
 

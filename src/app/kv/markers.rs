@@ -30,7 +30,7 @@ pub(super) struct Marker {
 impl Marker {
     /// What a value says; one that says no time ends nothing.
     pub(super) fn read(value: &[u8]) -> Option<Self> {
-        serde_json::from_slice(Some(value).filter(|value| value.len() <= MAX_BYTES)?).ok()
+        crate::json::read(Some(value).filter(|value| value.len() <= MAX_BYTES)?).ok()
     }
 
     /// Whether a session that was made at `created` is over.

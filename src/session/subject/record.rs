@@ -125,7 +125,7 @@ impl Row {
         if *found != sum(json)? {
             return None;
         }
-        serde_json::from_slice(json).ok()
+        crate::json::read(json).ok()
     }
 }
 
@@ -203,7 +203,7 @@ impl Entry {
         let sealed = base64url::decode(&self.sealed)?;
         let key = keys.opening(Purpose::IndexEntry, &self.kid, &whose.holder())?;
         let plain = key.open(&self.bound(), &sealed)?;
-        serde_json::from_slice(plain.expose()).ok()
+        crate::json::read(plain.expose()).ok()
     }
 
     /// Whether it is sealed under another key than the ring's first.
