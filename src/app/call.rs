@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     end_subject::{AdminGate, Admission},
     grants::WarmGrants,
+    watch::Watch,
 };
 use crate::{
-    config::Config,
+    config::{Config, Connections},
     http::{
         decide::{After401, Ask, Decision, Forward, Grant, decide},
         forward::{Location, map_location},
@@ -93,6 +94,17 @@ struct TokenFacts {
     expires_at: Option<Timestamp>,
 }
 
+/// What becomes of an API's response: its headers edited, and the rest of it passed.
+#[derive(Debug)]
+pub enum Relay<'r> {
+    /// An answer.
+    Answer(ResponseEdit<'r>),
+    /// A WebSocket, with what ends it when its session has ended.
+    Socket(ResponseEdit<'r>, Option<Box<Watch>>),
+    /// A stream that ends with its session.
+    Stream(ResponseEdit<'r>, Box<Watch>),
+}
+
 /// Names in lower case with their values.
 pub type Headers<'r> = [(&'r str, &'r str)];
 
@@ -155,8 +167,7 @@ impl Calls {
         step(ask.replied(reply), token, question.refused_epoch.is_some())
     }
 
-    /// Decides what becomes of an API's response: its headers edited, or another step in its
-    /// place.
+    /// Decides what becomes of an API's response: it is passed, or another step takes its place.
     ///
     /// # Errors
     ///
@@ -169,9 +180,11 @@ impl Calls {
         status: u16,
         headers: &Headers<'r>,
         now: Timestamp,
-    ) -> Result<ResponseEdit<'r>, Step<'c, 'h>> {
+    ) -> Result<Relay<'r>, Step<'c, 'h>> {
+        let mut session = None;
         let decision = match (decide(config, head), journey.token) {
             (Decision::Ask(ask), Some(token)) => {
+                session = Some(ask.session_id.clone());
                 ask.replied(Some(&Reply::Granted(Box::new(token.stand_in()))))
             }
             (Decision::Ask(ask), None) => ask.bare(),
@@ -184,10 +197,27 @@ impl Calls {
         {
             return Err(self.ask(&ask, Some(epoch), now));
         }
+        let watch = session
+            .filter(|_| forward.route.connections == Connections::Bound)
+            .map(|session_id| Box::new(Watch::new(&config.session, session_id)));
+        if forward.is_socket && status == 101 {
+            let edit = response_headers::edit(journey.rules, status, headers, None);
+            return edit
+                .map(|edit| Relay::Socket(edit, watch))
+                .map_err(|code| Step::Answer(problem(code)));
+        }
         let location = find(headers, "location").map(|location| {
             map_location(config, forward.route, &forward.origin.serialized, &forward.url, location)
         });
-        journey.edited(status, headers, location).map_err(Step::Answer)
+        let mut edit = journey.edited(status, headers, location).map_err(Step::Answer)?;
+        match watch {
+            Some(watch) if is_event_stream(headers) => {
+                // It passes through a stream of ours, which takes it as it was before a coding.
+                edit.drop.extend(["content-encoding", "content-length"]);
+                Ok(Relay::Stream(edit, watch))
+            }
+            _ => Ok(Relay::Answer(edit)),
+        }
     }
 
     /// Forgets a session that is being ended. To be called before and after its object is asked:
@@ -223,7 +253,11 @@ impl Journey {
         status: u16,
         headers: &Headers<'r>,
     ) -> Option<Result<ResponseEdit<'r>, Answer>> {
-        if self.may_ask_again(status) || find(headers, "location").is_some() {
+        let is_plain = !self.may_ask_again(status)
+            && status != 101
+            && find(headers, "location").is_none()
+            && !is_event_stream(headers);
+        if !is_plain {
             return None;
         }
         Some(self.edited(status, headers, None))
@@ -288,6 +322,14 @@ fn step<'c, 'h>(
 
 fn internal<'c, 'h>() -> Step<'c, 'h> {
     Step::Answer(problem(ProblemCode::Internal))
+}
+
+/// Server-sent events (HTML Standard §9.2): an answer that has no end of its own.
+fn is_event_stream(headers: &Headers<'_>) -> bool {
+    const TYPE: &str = "text/event-stream";
+    find(headers, "content-type")
+        .and_then(|given| given.get(..TYPE.len()))
+        .is_some_and(|given| given.eq_ignore_ascii_case(TYPE))
 }
 
 fn find<'r>(headers: &Headers<'r>, name: &str) -> Option<&'r str> {

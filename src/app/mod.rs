@@ -27,6 +27,7 @@ pub mod refresh;
 pub mod revoke;
 mod session;
 mod sessions;
+pub mod watch;
 pub mod work;
 
 pub use context::{Context, ObjectContext, ObjectPorts, Ports};

@@ -29,9 +29,9 @@ mod tests;
 pub use self::{
     fault::{ConfigFaults, Fault},
     model::{
-        ClientAuth, Config, CsrfPolicy, Jurisdiction, Navigation, Origin, ProviderConfig,
-        ResponseMode, Route, RoutePath, SessionConfig, SessionRequirement, SigningAlg, Store,
-        Upstream,
+        ClientAuth, Config, Connections, CsrfPolicy, Jurisdiction, Navigation, Origin,
+        ProviderConfig, ResponseMode, Route, RoutePath, SessionConfig, SessionRequirement,
+        SigningAlg, Store, Upstream,
     },
     parse::{Environment, parse},
 };

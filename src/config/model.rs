@@ -204,6 +204,8 @@ pub struct Route {
     pub session: SessionRequirement,
     /// What happens to documents, frames and service workers.
     pub navigation: Navigation,
+    /// Whether WebSockets pass, and what a session's end means to what stays open.
+    pub connections: Connections,
     /// `resource` and scope of the token that is attached.
     pub token: crate::session::TokenKey,
     /// The methods that pass; OPTIONS preflights never do.
@@ -252,6 +254,19 @@ pub enum SessionRequirement {
     Optional,
     /// Always bare; the cookie isn't read.
     Anonymous,
+}
+
+/// What may stay open on a route, and for how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connections {
+    /// No WebSockets. Event streams pass like any answer.
+    #[default]
+    Refuse,
+    /// WebSockets pass too; what is open outlives its session.
+    Pass,
+    /// The same, but WebSockets and event streams end with their session.
+    Bound,
 }
 
 /// What happens when a document asks for an API's path.

@@ -1,7 +1,7 @@
 //! The routes: which paths go to which API, and what goes with them.
 
 use super::{
-    CsrfPolicy, Navigation, Route, RoutePath, SessionRequirement, Upstream,
+    Connections, CsrfPolicy, Navigation, Route, RoutePath, SessionRequirement, Upstream,
     address::{WebUrl, is_canonical_path, is_resource, is_scope_token, is_under},
     fault::{Faults, shown_text},
     parse::Environment,
@@ -41,6 +41,7 @@ struct Draft<'a> {
 struct Rest {
     session: SessionRequirement,
     navigation: Navigation,
+    connections: Connections,
     token: TokenKey,
     methods: Vec<Method>,
     strip_prefix: bool,
@@ -69,12 +70,21 @@ pub(super) fn read(
 
 impl Draft<'_> {
     fn into_route(self) -> Option<Route> {
-        let Rest { session, navigation, token, methods, strip_prefix, retry_after_401 } = self.rest;
+        let Rest {
+            session,
+            navigation,
+            connections,
+            token,
+            methods,
+            strip_prefix,
+            retry_after_401,
+        } = self.rest;
         Some(Route {
             path: self.path?,
             upstream: self.upstream?,
             session,
             navigation,
+            connections,
             token,
             methods,
             strip_prefix,
@@ -132,6 +142,7 @@ fn read_route<'a>(
             "\"refuse\", or csrf = \"fetch-metadata\"",
         );
     }
+    let connections = read_connections(table, carries_token, surroundings.csrf, faults);
     let methods = read_methods(table, faults);
     let strip_prefix = table.flag("strip_prefix", false, faults);
     if strip_prefix && matches!(path, Some(RoutePath::Exact(_))) {
@@ -154,7 +165,8 @@ fn read_route<'a>(
             faults.add(table.key(name), "a setting about the token", expected);
         }
     }
-    let rest = Rest { session, navigation, token, methods, strip_prefix, retry_after_401 };
+    let rest =
+        Rest { session, navigation, connections, token, methods, strip_prefix, retry_after_401 };
     Draft { field, path, upstream, shares_token, rest }
 }
 
@@ -267,6 +279,36 @@ fn read_methods(table: &mut Table<'_>, faults: &mut Faults) -> Vec<Method> {
         faults.add(field.key, "an empty list", EXPECTED);
     }
     methods
+}
+
+fn read_connections(
+    table: &mut Table<'_>,
+    carries_token: bool,
+    csrf: CsrfPolicy,
+    faults: &mut Faults,
+) -> Connections {
+    let connections = table.choice(
+        "connections",
+        &[
+            ("refuse", Connections::Refuse),
+            ("pass", Connections::Pass),
+            ("bound", Connections::Bound),
+        ],
+        faults,
+    );
+    if connections == Connections::Bound && !carries_token {
+        let expected = "\"pass\": an anonymous route has no session to end with";
+        faults.add(table.key("connections"), "\"bound\"", expected);
+    }
+    if connections != Connections::Refuse && carries_token && csrf == CsrfPolicy::Header {
+        // A browser's WebSocket brings no header: the setting would never let one pass.
+        faults.add(
+            table.key("connections"),
+            "WebSockets on a route with a session, while csrf is \"header\"",
+            "\"refuse\", or csrf = \"fetch-metadata\"",
+        );
+    }
+    connections
 }
 
 fn read_resource(table: &mut Table<'_>, faults: &mut Faults) -> Option<String> {

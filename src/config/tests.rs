@@ -115,6 +115,7 @@ fn a_right_configuration_is_read_whole_with_its_defaults() {
     assert_eq!(orders.upstream, Upstream::Url { origin, path });
     assert_eq!(orders.session, SessionRequirement::Required);
     assert_eq!(orders.navigation, Navigation::Refuse);
+    assert_eq!(orders.connections, Connections::Refuse);
     assert_eq!(orders.token.resource.as_deref(), Some("https://orders.example.com"));
     assert!(!orders.strip_prefix && !orders.retry_after_401);
     let all_but_options: Vec<_> =
@@ -159,6 +160,7 @@ fn every_setting_arrives() {
             "upstream": { "service": "API" },
             "session": "optional",
             "navigation": "page",
+            "connections": "bound",
             "scope": "read write",
             "methods": ["GET", "OPTIONS"],
             "strip_prefix": true,
@@ -190,6 +192,7 @@ fn every_setting_arrives() {
     let route = config.routes.first().unwrap();
     assert_eq!(route.session, SessionRequirement::Optional);
     assert_eq!(route.navigation, Navigation::Page);
+    assert_eq!(route.connections, Connections::Bound);
     assert_eq!(route.token.scope.as_deref(), Some("read write"));
     assert_eq!(route.methods, [Method::Get, Method::Options]);
     assert!(route.strip_prefix && route.retry_after_401);

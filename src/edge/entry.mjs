@@ -142,6 +142,97 @@ function relayResponse(response, lines) {
   return new Response(response.body, { status, statusText, headers: changed(response.headers, lines, 1) });
 }
 
+// The upstream's own socket, as it is. One that ends with its session passes through our hands.
+function relaySocket(response, lines, env, ctx) {
+  const webSocket = lines[1] === "" ? response.webSocket : boundSocket(response.webSocket, lines, env, ctx);
+  return new Response(null, { status: 101, webSocket, headers: changed(response.headers, lines, 4) });
+}
+
+// Both ends in our hands: what one says the other hears, closes included, until the session ends.
+// (An end that broke without a word can't be passed on as such: 1006 is no code to send.)
+function boundSocket(upstream, lines, env, ctx) {
+  const [client, server] = Object.values(new WebSocketPair());
+  const close = (socket, code, reason) => {
+    stop();
+    try {
+      if (code === 1005) socket.close();
+      else socket.close(code === 1006 ? 1011 : code, reason);
+    } catch {
+      // It was closed before.
+    }
+  };
+  const stop = watchSession(lines, env, ctx, (code) => {
+    for (const socket of [server, upstream]) close(socket, code, code === 4401 ? "the session has ended" : "");
+  });
+  for (const [from, to] of [[server, upstream], [upstream, server]]) {
+    from.binaryType = "arraybuffer";
+    from.addEventListener("message", ({ data }) => {
+      try {
+        to.send(data);
+      } catch {
+        // The other end is closing.
+      }
+    });
+    from.addEventListener("close", ({ code, reason }) => close(to, code, code === 1006 ? "" : reason));
+    from.addEventListener("error", () => close(to, 1006, ""));
+    from.accept({ allowHalfOpen: true });
+  }
+  return client;
+}
+
+// An answer that ends with its session: whole where the session is what ends it, cut where the
+// upstream's was. The pipe keeps this request, and with it the timer, alive.
+function relayStream(response, lines, env, ctx) {
+  const { status, statusText } = response;
+  const body = response.body === null ? null : boundStream(response.body, lines, env, ctx);
+  return new Response(body, { status, statusText, headers: changed(response.headers, lines, 4) });
+}
+
+function boundStream(body, lines, env, ctx) {
+  const { readable, writable } = new IdentityTransformStream();
+  const ended = new AbortController();
+  const stop = watchSession(lines, env, ctx, () => ended.abort());
+  body
+    .pipeTo(writable, { signal: ended.signal, preventAbort: true })
+    .catch((error) => (ended.signal.aborted ? writable.close() : writable.abort(error)))
+    .catch(() => {})
+    .finally(stop);
+  return readable;
+}
+
+// Asks again and again whether a session lives (how often, its object's name, the command), and
+// calls `end` with a code when the answer is no, or doesn't come before it is time for the next.
+// Returns what stops it.
+function watchSession(lines, env, ctx, end) {
+  let isAsking = false;
+  const stop = () => clearInterval(timer);
+  const finish = (code) => {
+    stop();
+    end(code);
+  };
+  const timer = setInterval(async () => {
+    if (isAsking) return finish(1013);
+    isAsking = true;
+    let reply = "";
+    try {
+      enterWorkerHalf(env);
+      reply = await askers(env, ctx)[0](lines[2], lines[3]);
+    } catch {
+      // An empty reply is the core's word for a store that didn't answer.
+    }
+    isAsking = false;
+    let code = 1013;
+    try {
+      enterWorkerHalf(env);
+      code = core.watched(reply);
+    } catch (error) {
+      noteTrap(error);
+    }
+    if (code !== 0) finish(code);
+  }, Number(lines[1]));
+  return stop;
+}
+
 function discard(response, ctx) {
   if (response.body !== null) ctx.waitUntil(response.body.cancel().catch(() => {}));
 }
@@ -187,6 +278,11 @@ async function follow(plan, head, request, env, ctx) {
       // names to drop, headers to set…
       case "R":
         return relayResponse(held.response, lines);
+      // how often to ask, the object's name, the command, names to drop, headers to set…
+      case "W":
+        return relaySocket(held.response, lines, env, ctx);
+      case "B":
+        return relayStream(held.response, lines, env, ctx);
       // the object's name, the command, the question to come back with
       case "K": {
         let reply = "";

@@ -5,8 +5,9 @@
 //! [`plan_with_reply`] after the session's object was asked and [`relay`] after the API answered.
 //! Text, because one string crosses into wasm cheaper than many small values do.
 //!
-//! The first line of a plan is its kind: `A` answer, `E` endpoint, `F` forward, `H` the response
-//! that is held, `K` ask, `R` relay, `S` static files.
+//! The first line of a plan is its kind: `A` answer, `B` relay a stream that ends with its session,
+//! `E` endpoint, `F` forward, `H` the response that is held, `K` ask, `R` relay, `S` static files,
+//! `W` relay a WebSocket.
 
 #![expect(unreachable_pub, reason = "what is exported is reached by the entry, from JavaScript")]
 
@@ -23,12 +24,13 @@ use super::{
 use crate::{
     app::{
         self,
-        call::{Asking, Calls, Journey, Question, Step},
+        call::{Asking, Calls, Journey, Question, Relay, Step},
         context::event_id,
         end_subject::Admission,
         keys::KeyCache,
         metadata::MetadataCache,
         ports::{AuditLog as _, Clock as _, SessionStore, StoreError, SubjectStore},
+        watch::Watch,
     },
     audit::Event,
     config::{self, Config, Jurisdiction},
@@ -131,7 +133,9 @@ pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
         Some(Err(answer)) => answered(&answer),
         None => with_head(head, |config, head, calls| {
             match calls.answered(config, head, &journey, status, &headers, timestamp(now)) {
-                Ok(edit) => edit_text(&edit),
+                Ok(Relay::Answer(edit)) => edit_text(&edit),
+                Ok(Relay::Socket(edit, watch)) => watched_text('W', watch.as_deref(), &edit),
+                Ok(Relay::Stream(edit, watch)) => watched_text('B', Some(&watch), &edit),
                 Err(step) => step_text(head, &step),
             }
         }),
@@ -147,6 +151,13 @@ pub fn relay_held(journey: &str, response: &str) -> String {
         Ok(edit) => edit_text(&edit),
         Err(answer) => answered(&answer),
     }
+}
+
+/// What a reply to a watch's question means for what is open: nothing (0), or the code to close it
+/// with. An empty `reply` is a store that didn't answer.
+#[wasm_bindgen]
+pub fn watched(reply: &str) -> u16 {
+    Watch::verdict(read(reply).ok().as_ref()).unwrap_or(0)
 }
 
 /// Runs an endpoint of ours. `body` is a form's text, where the plan asked for it and it could be
@@ -285,11 +296,31 @@ fn forward_text(forward: &Forward<'_, '_>, journey: &Journey) -> String {
 
 /// `R`, names to drop, headers to set.
 fn edit_text(edit: &ResponseEdit<'_>) -> String {
-    let mut plan = format!("R\n{}", edit.drop.join(","));
-    for (name, value) in &edit.set {
-        push_header(&mut plan, name, value);
-    }
+    let mut plan = String::from("R");
+    push_edit(&mut plan, edit);
     plan
+}
+
+/// The kind, how often the session is to be asked for (in milliseconds; empty is never), the
+/// object's name, the command, names to drop, headers to set.
+fn watched_text(kind: char, watch: Option<&Watch>, edit: &ResponseEdit<'_>) -> String {
+    let mut plan = match watch {
+        None => format!("{kind}\n\n\n"),
+        Some(Watch { key, command, every }) => match command_text(key, command) {
+            Ok(command) => format!("{kind}\n{}\n{}\n{command}", every.as_millis(), key.name()),
+            Err(_) => return internal(),
+        },
+    };
+    push_edit(&mut plan, edit);
+    plan
+}
+
+fn push_edit(plan: &mut String, edit: &ResponseEdit<'_>) {
+    plan.push('\n');
+    plan.push_str(&edit.drop.join(","));
+    for (name, value) in &edit.set {
+        push_header(plan, name, value);
+    }
 }
 
 /// A line break would begin another line of the plan. No header that we set can hold one; if one

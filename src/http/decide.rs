@@ -24,7 +24,7 @@ use super::{
     route::{self, EndpointName, Target},
 };
 use crate::{
-    config::{Config, Navigation, Origin, Route, SessionRequirement, Upstream},
+    config::{Config, Connections, Navigation, Origin, Route, SessionRequirement, Upstream},
     session::{GrantedToken, Reply, SessionId, TokenKey, Unavailable},
     time::Timestamp,
 };
@@ -64,6 +64,8 @@ pub struct Forward<'c, 'h> {
     pub headers: RequestEdit<'h>,
     /// The token that went along, and by whose leave.
     pub attached: Option<Attached>,
+    /// Whether a WebSocket is asked for: a 101 is an answer to nothing else.
+    pub is_socket: bool,
     /// How the response is treated.
     pub response: ResponseRules,
     /// Whether and how it may be sent once more after the API's 401.
@@ -175,8 +177,10 @@ fn decide_call<'c, 'h>(call: Call<'c, 'h>) -> Decision<'c, 'h> {
     if head.is_preflight() {
         return Decision::Answer(preflight());
     }
-    if head.known.upgrade.is_some_and(|to| to.to_ascii_lowercase().contains("websocket")) {
-        return Decision::Answer(problem(ProblemCode::UpgradeNotSupported));
+    if head.asks_for_socket()
+        && let Err(code) = check_socket(call)
+    {
+        return Decision::Answer(problem(code));
     }
     if !route.methods.contains(&head.method) {
         return Decision::Answer(problem::method_not_allowed(method::allow(&route.methods)));
@@ -193,6 +197,25 @@ fn decide_call<'c, 'h>(call: Call<'c, 'h>) -> Decision<'c, 'h> {
         SessionRequirement::Anonymous => call.forward(None),
         SessionRequirement::Optional | SessionRequirement::Required => call.with_session(visit),
     }
+}
+
+/// What has to be true of a WebSocket's handshake, besides what is of any call (RFC 6455 §4.2.1).
+///
+/// `Origin` must be ours on every route, an anonymous one too: no CORS stands between a page of
+/// another site and what a socket says, as it does between it and an answer.
+fn check_socket(call: Call<'_, '_>) -> Result<(), ProblemCode> {
+    let Call { origin, route, head, .. } = call;
+    if route.connections == Connections::Refuse {
+        return Err(ProblemCode::UpgradeNotSupported);
+    }
+    let is_alone = head.known.upgrade.is_some_and(|to| to.trim().eq_ignore_ascii_case("websocket"));
+    if !is_alone || head.method != Method::Get {
+        return Err(ProblemCode::RequestMalformed);
+    }
+    if head.known.origin != Some(origin.serialized.as_str()) {
+        return Err(ProblemCode::CsrfOrigin);
+    }
+    Ok(())
 }
 
 impl<'c, 'h> Call<'c, 'h> {
@@ -242,7 +265,11 @@ impl<'c, 'h> Call<'c, 'h> {
     fn forward(self, attached: Option<(&GrantedToken, CsrfVerified)>) -> Decision<'c, 'h> {
         let Self { origin, route, head, .. } = self;
         let access_token = attached.as_ref().map(|(token, _)| &token.access_token);
-        let headers = request_headers::edit(head, access_token);
+        let is_socket = head.asks_for_socket();
+        let mut headers = request_headers::edit(head, access_token);
+        if is_socket {
+            headers.keep_handshake();
+        }
         Decision::Forward(Forward {
             route,
             origin,
@@ -253,6 +280,7 @@ impl<'c, 'h> Call<'c, 'h> {
             },
             method: head.method,
             headers,
+            is_socket,
             response: ResponseRules {
                 navigation: route.navigation,
                 // A route that needs a session forwards nothing before it was tested.

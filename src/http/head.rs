@@ -154,6 +154,11 @@ impl<'a> RequestHead<'a> {
         self.method == Method::Options && self.known.access_control_request_method.is_some()
     }
 
+    /// Whether a WebSocket is asked for (RFC 6455 §4.1), rightly or not.
+    pub fn asks_for_socket(&self) -> bool {
+        self.known.upgrade.is_some_and(|to| to.to_ascii_lowercase().contains("websocket"))
+    }
+
     /// Whether a body comes along, or may: a length that isn't zero, or chunks.
     pub fn has_body(&self) -> bool {
         self.known.transfer_encoding.is_some()

@@ -111,9 +111,9 @@ problems! {
     NotFound = 404 "not_found" Browser "There is nothing here"
         "There is no such endpoint."
         "The client: see the table of endpoints; paths are case-sensitive and have no trailing slash.";
-    UpgradeNotSupported = 501 "upgrade_not_supported" Browser "Upgrades are not supported"
-        "WebSocket and other upgrades are not passed to APIs yet."
-        "The client: use plain requests or server-sent events for now.";
+    UpgradeNotSupported = 501 "upgrade_not_supported" Operator "WebSockets do not pass here"
+        "The route's `connections` is not set to let WebSockets pass."
+        "The operator: set the route's `connections` to `bound` or `pass`; or the client: use plain requests or server-sent events.";
     BodyNotAllowed = 400 "body_not_allowed" Browser "A body is not allowed here"
         "A GET or HEAD request came with a body, which can not be passed on."
         "The client: send the body with POST, or put it into the query.";
@@ -137,8 +137,8 @@ problems! {
     DevServerNotProxied = 403 "dev_server_not_proxied" Browser "The call did not go through your dev server"
         "A page on another port of localhost made the call. Proxy the API and login paths through your dev server, so that page and calls share one origin."
         "The developer: proxy these paths in the dev server (Vite: `server.proxy`) and configure the dev server's address as `origin`.";
-    CsrfOrigin = 403 "csrf_origin" Attacker "The Origin header names another origin"
-        "The Origin header of the request is not this application's."
+    CsrfOrigin = 403 "csrf_origin" Attacker "The Origin header is not this application's"
+        "The Origin header of the request names another origin, or a WebSocket came without one."
         "Nobody, if it was an attack; else the app: call from the application's own origin, not from a sandboxed frame or a file.";
     CsrfHeaderMissing = 403 "csrf_header_missing" Browser "The header X-Tokenkeep is missing"
         "This call needs the header X-Tokenkeep with the value 1."

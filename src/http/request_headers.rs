@@ -116,6 +116,10 @@ const DROPPED_PREFIXES: &[&str] = &[
     "x-webauth-",
 ];
 
+/// What goes on of a WebSocket's handshake. The rest of it is between us and either side: the
+/// runtime makes a key of its own.
+const HANDSHAKE: [&str; 3] = ["sec-websocket-extensions", "sec-websocket-protocol", "upgrade"];
+
 /// What is changed about a request's headers on their way to an API.
 #[derive(Debug, Default)]
 pub struct RequestEdit<'a> {
@@ -123,6 +127,13 @@ pub struct RequestEdit<'a> {
     pub drop: Vec<&'a str>,
     /// Headers to set, after the deletions.
     pub set: Vec<(&'static str, Secret<String>)>,
+}
+
+impl RequestEdit<'_> {
+    /// Lets pass what asks the API for a WebSocket.
+    pub fn keep_handshake(&mut self) {
+        self.drop.retain(|name| !HANDSHAKE.contains(name));
+    }
 }
 
 /// The edit for `head`, with the access token that is attached, if any.

@@ -39,6 +39,7 @@ const DROPPED: &[&str] = &[
     "reporting-endpoints",
     "sec-session-challenge",
     "sec-session-registration",
+    "sec-websocket-accept",
     "secure-session-challenge",
     "secure-session-registration",
     "service-worker-allowed",
@@ -94,8 +95,8 @@ impl ResponseRules {
     }
 }
 
-/// The status may go through: final, and one that the runtime can build a response of. (A 101
-/// comes only to an upgrade, which isn't sent.)
+/// The status may go through: final, and one that the runtime can build a response of. (A 101 is
+/// no answer: what asked for a WebSocket is looked at before this.)
 ///
 /// # Errors
 ///

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Method;
 use crate::{
     config::{
-        ClientAuth, Config, CsrfPolicy, Navigation, Origin, ProviderConfig, Route, RoutePath,
-        SessionConfig, SessionRequirement, Store, Upstream,
+        ClientAuth, Config, Connections, CsrfPolicy, Navigation, Origin, ProviderConfig, Route,
+        RoutePath, SessionConfig, SessionRequirement, Store, Upstream,
     },
     secret::Secret,
     session::{GrantedToken, KeyRing, SessionId, TokenKey},
@@ -43,6 +43,7 @@ pub(crate) fn route(path: RoutePath) -> Route {
         },
         session: SessionRequirement::Required,
         navigation: Navigation::Refuse,
+        connections: Connections::Refuse,
         token: TokenKey::default(),
         methods: vec![Method::Get, Method::Head, Method::Post, Method::Put, Method::Delete],
         strip_prefix: false,

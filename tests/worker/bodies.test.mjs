@@ -201,7 +201,7 @@ test("a large body for nobody is refused without harm to what comes next", async
   assert.equal((await world.call(browser, "/api/x")).status, 200);
 });
 
-test("an upgrade to WebSocket is refused with a code, for now", async () => {
+test("an upgrade to WebSocket is refused with a code where the route doesn't say that it passes", async () => {
   const before = upstream.seen.length;
   const answer = await world.raw({ path: "/api/ws", headers: { ...world.headersOf(browser), Origin: world.origin, Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==" } });
   assertProblem(answer, 501, "upgrade_not_supported");

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    config::Navigation,
+    config::{Connections, Navigation, SessionRequirement},
     http::testing::{APP, NOW, config, cookie_line, session_id, token},
 };
 
@@ -48,6 +48,13 @@ fn journey(step: Step<'_, '_>) -> Journey {
     match step {
         Step::Forward(_, journey) => journey,
         other => panic!("{}", word(&other)),
+    }
+}
+
+fn edit(relay: Relay<'_>) -> ResponseEdit<'_> {
+    match relay {
+        Relay::Answer(edit) => edit,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -185,9 +192,112 @@ fn a_plain_answer_is_edited_without_another_look_at_the_call() {
         let plain = journey.plain(200, &headers).unwrap().unwrap();
         assert_eq!(plain.drop, ["set-cookie"]);
         let looked = calls.answered(config, head, &journey, 200, &headers, NOW).unwrap();
-        assert_eq!(plain, looked, "both ways edit alike");
+        assert_eq!(plain, edit(looked), "both ways edit alike");
         assert_eq!(journey.plain(999, &[]).unwrap().unwrap_err().status, 502);
     });
+}
+
+const SOCKET: &str = "upgrade: websocket\nconnection: Upgrade\norigin: https://app.example.com\n";
+const SWITCHED: [(&str, &str); 4] = [
+    ("connection", "Upgrade"),
+    ("sec-websocket-accept", "x"),
+    ("sec-websocket-protocol", "chat"),
+    ("set-cookie", "a=b"),
+];
+const STREAM: [(&str, &str); 2] =
+    [("content-type", "Text/Event-Stream; charset=utf-8"), ("content-encoding", "gzip")];
+
+/// What becomes of `response` to a call of the app's on a route with these `connections`.
+fn relayed(
+    connections: Connections,
+    more: &str,
+    status: u16,
+    response: &[(&str, &str)],
+) -> (&'static str, Vec<String>, Option<Box<Watch>>) {
+    let mut config = config();
+    config.routes[0].connections = connections;
+    let text = format!("{}{more}", call(&config));
+    let head = RequestHead::parse(&text).unwrap();
+    let mut calls = Calls::default();
+    let asked = asking(calls.begin(&config, &head, NOW));
+    let journey = journey(calls.replied(&config, &head, &asked.question, Some(&granted(1))));
+    let relay = calls.answered(&config, &head, &journey, status, response, NOW);
+    let (kind, edit, watch) = match relay {
+        Ok(Relay::Answer(edit)) => {
+            let plain = journey.plain(status, response);
+            assert!(plain.is_none_or(|plain| plain.unwrap() == edit), "both ways edit alike");
+            ("answer", edit, None)
+        }
+        Ok(Relay::Socket(edit, watch)) => ("socket", edit, watch),
+        Ok(Relay::Stream(edit, watch)) => ("stream", edit, Some(watch)),
+        Err(step) => return (Box::leak(word(&step).into_boxed_str()), vec![], None),
+    };
+    if kind != "answer" {
+        assert!(journey.plain(status, response).is_none(), "the call has to be looked at again");
+    }
+    (kind, edit.drop.into_iter().map(str::to_owned).collect(), watch)
+}
+
+#[test]
+fn a_101_is_an_answer_to_a_handshake_alone() {
+    let (kind, dropped, watch) = relayed(Connections::Pass, SOCKET, 101, &SWITCHED);
+    assert_eq!((kind, watch.is_none()), ("socket", true));
+    assert_eq!(dropped, ["connection", "sec-websocket-accept", "set-cookie"]);
+    let (kind, ..) = relayed(Connections::Pass, "", 101, &SWITCHED);
+    assert_eq!(kind, "upstream_status_invalid");
+    // An API that doesn't take the handshake answers as it answers anybody.
+    assert_eq!(relayed(Connections::Pass, SOCKET, 426, &[]).0, "answer");
+}
+
+#[test]
+fn what_is_bound_comes_with_a_question_about_its_session() {
+    for (more, status, response, expected) in
+        [(SOCKET, 101, &SWITCHED[..], "socket"), ("", 200, &STREAM[..], "stream")]
+    {
+        let (kind, _, watch) = relayed(Connections::Bound, more, status, response);
+        assert_eq!(kind, expected);
+        assert_eq!(watch.unwrap().key, session_id().key());
+    }
+    // It passes through a stream of ours, decoded.
+    let (_, dropped, _) = relayed(Connections::Bound, "", 200, &STREAM);
+    assert_eq!(dropped, ["content-encoding", "content-length"]);
+    for connections in [Connections::Refuse, Connections::Pass] {
+        let (kind, dropped, _) = relayed(connections, "", 200, &STREAM);
+        assert_eq!((kind, dropped.len()), ("answer", 0), "{connections:?}");
+    }
+    let json = [("content-type", "application/json")];
+    assert_eq!(relayed(Connections::Bound, "", 200, &json).0, "answer");
+}
+
+#[test]
+fn without_a_session_there_is_none_to_end_with() {
+    let mut config = config();
+    config.routes[0].connections = Connections::Bound;
+    config.routes[0].session = SessionRequirement::Optional;
+    let text = format!("GET\n{APP}/api/x\n{SOCKET}");
+    let head = RequestHead::parse(&text).unwrap();
+    let mut calls = Calls::default();
+    let step = calls.begin(&config, &head, NOW);
+    assert_eq!(word(&step), "bare");
+    let relay = calls.answered(&config, &head, &journey(step), 101, &SWITCHED, NOW);
+    assert!(matches!(relay, Ok(Relay::Socket(_, None))), "{relay:?}");
+}
+
+#[test]
+fn a_handshake_that_the_api_answers_with_401_is_tried_again_like_a_call() {
+    assert_eq!(relayed(Connections::Pass, SOCKET, 401, &[]).0, "answer", "a young token");
+    let mut config = config();
+    config.routes[0].connections = Connections::Pass;
+    let text = format!("{}{SOCKET}", call(&config));
+    let head = RequestHead::parse(&text).unwrap();
+    let mut calls = Calls::default();
+    let asked = asking(calls.begin(&config, &head, NOW));
+    let first = journey(calls.replied(&config, &head, &asked.question, Some(&granted(1))));
+    let again = calls.answered(&config, &head, &first, 401, &[], later(100)).unwrap_err();
+    let again = asking(again);
+    let step = calls.replied(&config, &head, &again.question, Some(&granted(2)));
+    let Step::Forward(forward, _) = step else { panic!("{}", word(&step)) };
+    assert!(forward.is_socket);
 }
 
 #[test]
@@ -198,7 +308,7 @@ fn a_redirect_within_the_route_becomes_ours_and_one_past_it_is_refused() {
         let to = |location| {
             let headers = [("location", location)];
             assert!(journey.plain(302, &headers).is_none());
-            calls.answered(config, head, &journey, 302, &headers, NOW).map(|edit| edit.set)
+            calls.answered(config, head, &journey, 302, &headers, NOW).map(|found| edit(found).set)
         };
         let ours = to("https://api.example.com/api/y").unwrap();
         assert!(ours.contains(&("location", "/api/y".into())), "{ours:?}");
@@ -221,8 +331,8 @@ fn a_redirect_of_a_gated_page_that_went_on_without_a_token_is_mapped_too() {
     let step = calls.replied(&config, &head, &asked.question, Some(&granted(1)));
     assert_eq!(word(&step), "bare");
     let location = [("location", "https://api.example.com/api/y")];
-    let edit = calls.answered(&config, &head, &journey(step), 302, &location, NOW).unwrap();
-    assert!(edit.set.contains(&("location", "/api/y".into())), "{edit:?}");
+    let found = calls.answered(&config, &head, &journey(step), 302, &location, NOW).unwrap();
+    assert!(edit(found).set.contains(&("location", "/api/y".into())));
 }
 
 /// A journey stands in the entry's hands as text: no token may be in it.

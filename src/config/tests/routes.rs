@@ -32,6 +32,22 @@ fn documents_with_a_session_do_not_go_with_the_header_that_no_navigation_brings(
 }
 
 #[test]
+fn sockets_with_a_session_do_not_go_with_the_header_that_no_socket_brings() {
+    for (session, connections, expected) in [
+        ("required", "pass", vec!["routes[0].connections"]),
+        ("optional", "bound", vec!["routes[0].connections"]),
+        ("anonymous", "pass", vec![]),
+        ("required", "refuse", vec![]),
+    ] {
+        let route = json!({ "session": session, "connections": connections });
+        let mut environment = with_route(&route);
+        json::merge_patch(environment.tokenkeep.as_mut().unwrap(), &json!({ "csrf": "header" }));
+        assert_eq!(keys(&environment), expected, "{session} {connections}");
+        accept(&with_route(&route));
+    }
+}
+
+#[test]
 fn each_rule_of_a_route_holds() {
     let cases = [
         (json!({ "path": null }), "path"),
@@ -46,6 +62,8 @@ fn each_rule_of_a_route_holds() {
         (json!({ "upstream": { "host": "x" } }), "upstream.host"),
         (json!({ "session": "none" }), "session"),
         (json!({ "navigation": "allow" }), "navigation"),
+        (json!({ "connections": true }), "connections"),
+        (json!({ "session": "anonymous", "connections": "bound" }), "connections"),
         (json!({ "resource": "api" }), "resource"),
         (json!({ "resource": "https://api.example.com#x" }), "resource"),
         (json!({ "resource": "https://api.example.com /x" }), "resource"),

@@ -147,13 +147,102 @@ fn preflights_are_answered_here_without_cors_headers() {
 }
 
 #[test]
-fn a_websocket_isnt_passed_yet_and_another_upgrade_is_dropped() {
+fn a_websocket_passes_only_where_the_route_says_so_and_another_upgrade_is_dropped() {
     let config = with_route(|route| route.session = SessionRequirement::Anonymous);
     for upgrade in ["websocket", "WebSocket", "h2c, websocket"] {
-        let headers = format!("upgrade: {upgrade}\nconnection: upgrade\n");
+        let headers = format!("origin: {APP}\nupgrade: {upgrade}\nconnection: upgrade\n");
         assert_eq!(decided(&config, "GET", "/api/x", &headers), "upgrade_not_supported");
     }
     assert_eq!(decided(&config, "GET", "/api/x", "upgrade: h2c\nconnection: upgrade\n"), "bare");
+}
+
+fn with_sockets(session: SessionRequirement) -> Config {
+    with_route(|route| (route.session, route.connections) = (session, Connections::Pass))
+}
+
+/// Cross-site WebSocket hijacking: no CORS keeps another site from reading what a socket says.
+#[test]
+fn a_websocket_needs_our_origin_whatever_else_it_brings() {
+    const SOCKET: &str = "upgrade: websocket\nconnection: Upgrade\n";
+    for session in
+        [SessionRequirement::Required, SessionRequirement::Optional, SessionRequirement::Anonymous]
+    {
+        let config = with_sockets(session);
+        let cookie = cookie_line(&config);
+        for origin in [
+            "",
+            "origin: null\n",
+            "origin: https://evil.example\n",
+            "origin: http://app.example.com\n",
+            "origin: https://app.example.com:443\n",
+            "origin: https://app.example.com, https://app.example.com\n",
+            // Another origin of ours isn't the one that was called.
+            "origin: http://localhost:8787\n",
+        ] {
+            for site in ["", SAME_ORIGIN, "sec-fetch-site: cross-site\n"] {
+                let headers = format!("{SOCKET}{origin}{site}{cookie}x-tokenkeep: 1\n");
+                let found = decided(&config, "GET", "/api/x", &headers);
+                assert_eq!(found, "csrf_origin", "{session:?} {headers}");
+            }
+        }
+        let ours = format!("{SOCKET}origin: {APP}\n{cookie}");
+        let is_anonymous = session == SessionRequirement::Anonymous;
+        let expected = if is_anonymous { "bare" } else { "ask" };
+        for site in ["", SAME_ORIGIN] {
+            let headers = format!("{ours}{site}");
+            assert_eq!(decided(&config, "GET", "/api/x", &headers), expected, "{session:?}");
+        }
+    }
+    let config = with_sockets(SessionRequirement::Required);
+    let headers = format!("{SOCKET}origin: {APP}\n");
+    assert_eq!(decided(&config, "GET", "/api/x", &headers), "unauthenticated");
+    // Fetch Metadata has its say too.
+    let headers = format!("{headers}sec-fetch-site: cross-site\n{}", cookie_line(&config));
+    assert_eq!(decided(&config, "GET", "/api/x", &headers), "csrf_cross_site");
+}
+
+#[test]
+fn a_handshake_that_can_be_read_in_two_ways_is_refused() {
+    let config = with_sockets(SessionRequirement::Anonymous);
+    for (method, upgrade) in [
+        ("GET", "h2c, websocket"),
+        ("GET", "websocket, websocket"),
+        ("GET", "websocketx"),
+        ("POST", "websocket"),
+        ("HEAD", "websocket"),
+    ] {
+        let headers = format!("origin: {APP}\nupgrade: {upgrade}\nconnection: upgrade\n");
+        let found = decided(&config, method, "/api/x", &headers);
+        assert_eq!(found, "request_malformed", "{method} {upgrade}");
+    }
+}
+
+#[test]
+fn a_handshake_goes_on_with_the_token_and_what_was_offered_but_with_a_key_of_the_runtimes() {
+    let config = with_sockets(SessionRequirement::Required);
+    let text = format!(
+        "GET\n{APP}/api/x\nconnection: keep-alive, Upgrade\nupgrade: WebSocket\norigin: {APP}\n\
+         sec-websocket-key: k\nsec-websocket-version: 13\nsec-websocket-protocol: a, b\n\
+         sec-websocket-extensions: permessage-deflate\nsec-websocket-accept: x\n{}",
+        cookie_line(&config)
+    );
+    let head = RequestHead::parse(&text).unwrap();
+    let Decision::Ask(ask) = decide(&config, &head) else { panic!() };
+    let reply = Reply::Granted(Box::new(token(3, NOW)));
+    let Decision::Forward(forward) = ask.replied(Some(&reply)) else { panic!() };
+    assert!(forward.is_socket && forward.attached.is_some());
+    assert_eq!(
+        forward.headers.drop,
+        [
+            "connection",
+            "origin",
+            "sec-websocket-key",
+            "sec-websocket-version",
+            "sec-websocket-accept",
+            "cookie"
+        ]
+    );
+    assert!(forward.headers.set.iter().any(|(name, _)| *name == "authorization"));
 }
 
 #[test]
