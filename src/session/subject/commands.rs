@@ -56,7 +56,8 @@ impl SubjectMachine {
         if is_too_late {
             return SubjectReply::TooLate;
         }
-        if index.bars.iter().any(|bar| bar.refuses(&entry, registration.authenticated_at, now)) {
+        let named = entry.named(registration.authenticated_at);
+        if index.bars.iter().any(|bar| bar.refuses(&named, now)) {
             return SubjectReply::LoggedOut;
         }
         index.renew(whose, &self.keys, turn);
@@ -135,7 +136,8 @@ impl SubjectMachine {
         }
         let mut waiting = BTreeSet::new();
         let mut questions = Vec::new();
-        for entry in index.entries.iter_mut().filter(|entry| order.which.names(entry)) {
+        let is_meant = |entry: &Entry| order.which.names(&entry.named(None));
+        for entry in index.entries.iter_mut().filter(|entry| is_meant(entry)) {
             let session = entry.session.clone();
             waiting.insert(session.clone());
             turn.dirty |= entry.ending.is_none();

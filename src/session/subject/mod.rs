@@ -24,6 +24,7 @@ use std::{
 };
 
 pub use self::{
+    bars::SignIn,
     commands::MAX_SESSIONS,
     protocol::{
         EndSessions, IndexName, IndexedClaim, ListedDevice, Registration, SeenToken,

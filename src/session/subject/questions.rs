@@ -161,7 +161,7 @@ impl SubjectMachine {
             State::Listed(index) => {
                 let before = (index.seen.len(), index.bars.len());
                 index.seen.retain(|token| now < token.until);
-                index.bars.retain(|bar| now < bar.until);
+                index.bars.retain(|bar| bar.stands(now));
                 turn.dirty |= (index.seen.len(), index.bars.len()) != before;
             }
         }
