@@ -13,7 +13,10 @@
 //! remembered too, beyond the moment at which there is a session, and KV takes no two writes of a
 //! key within a second.
 
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::{LazyCell, RefCell},
+    time::Duration,
+};
 
 use super::{
     super::{
@@ -27,8 +30,8 @@ use crate::{
     audit::Event,
     config::Store,
     session::{
-        Command, EndReason, LiveOutline, LoginFailure, Outline, SessionKey, Transaction,
-        tombstone_row,
+        Command, EndReason, LiveOutline, LoginFailure, Outline, SessionId, SessionKey, Transaction,
+        sign_in, subject::Named, tombstone_row,
     },
     time::Timestamp,
 };
@@ -51,15 +54,8 @@ pub(super) struct Rows<'a, P, K> {
     there: There,
     /// What KV didn't take at once.
     again: Option<(Vec<u8>, LiveOutline)>,
-    /// The login that the command is.
-    login_times: Option<LoginTimes>,
-}
-
-/// When a login began, and when its code came.
-#[derive(Clone, Copy)]
-struct LoginTimes {
-    began: Timestamp,
-    came: Timestamp,
+    /// Whoever sent the command has the cookie's, or is to get it.
+    session_id: Option<SessionId>,
 }
 
 /// What is there of a session, as far as this place knows.
@@ -114,7 +110,7 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
             tombstone: format!("t:{name}"),
             there: There::Nothing,
             again: None,
-            login_times: None,
+            session_id: None,
         }
     }
 
@@ -122,14 +118,15 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
     pub(super) async fn find(&mut self, command: &Command) -> Result<Found, StoreError> {
         let row = match command {
             Command::Login(login) => {
-                let (began, came) = (login.transaction.started, self.ctx.ports.now());
-                self.login_times = Some(LoginTimes { began, came });
+                self.session_id = Some(login.transaction.session_id.clone());
                 self.find_login().await?
             }
             Command::RedeemLogout { .. } => self.find_record().await?,
-            Command::Access { .. } | Command::Probe | Command::Status { .. } => {
+            Command::Access { session_id, .. } | Command::Status { session_id, .. } => {
+                self.session_id = Some(session_id.clone());
                 return self.find_session().await;
             }
+            Command::Probe => return self.find_session().await,
             Command::Close { .. } | Command::End { .. } => self.find_record_or_tombstone().await?,
         };
         self.note(row.as_deref());
@@ -172,8 +169,10 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
     async fn find_session(&mut self) -> Result<Found, StoreError> {
         let row = self.find_record_or_tombstone().await?;
         self.note(row.as_deref());
-        let There::Live(live) = &self.there else { return Ok(Found { row, over: None }) };
-        let over = self.over_by_marker(live, |_| live.created).await?;
+        let (There::Live(live), Some(record)) = (&self.there, &row) else {
+            return Ok(Found { row, over: None });
+        };
+        let over = self.over_by_marker(record, live).await?;
         // As configured now: markers are kept no longer than that.
         let absolute = live.created.after(self.ctx.config.session.absolute);
         // Asked last: a limit that passed while the markers were read is none for the machine.
@@ -193,24 +192,30 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         };
     }
 
-    /// Why a session is over, if a marker says so. `made` is when it was made, as a marker of that
-    /// reason counts it.
+    /// Why a session is over, if a marker says so. Asked before its record is written first, and
+    /// whenever it is used: a marker may be seen here later than it was written.
     async fn over_by_marker(
         &self,
+        row: &[u8],
         live: &LiveOutline,
-        made: impl Fn(EndReason) -> Timestamp,
     ) -> Result<Option<EndReason>, StoreError> {
         if self.ctx.config.session.store != (Store::Kv { delayed_logout: true }) {
             return Ok(None);
         }
-        let person = markers::key(&live.subject);
-        let session = match &live.sid {
-            Some(sid) => markers::key(sid),
-            None => markers::key(&markers::without_sid(&live.subject)),
+        let (subject, sid) = (&live.names.subject, live.names.sid.as_ref());
+        let person = markers::key(subject.as_str());
+        let session = match sid {
+            Some(sid) => markers::key(sid.as_str()),
+            None => markers::key(&markers::without_sid(subject.as_str())),
         };
         let values = self.store.read([&person, &session]).await?;
+        let named = LazyCell::new(|| {
+            let keys = &self.ctx.config.session.keys;
+            let sign_in = sign_in(row, keys, self.session_id.as_ref()?)?;
+            Some(Named { session: self.session, handle: None, subject, sid, sign_in })
+        });
         let mut markers = values.iter().flatten().filter_map(|value| Marker::read(value));
-        let marker = markers.find(|marker| marker.covers(made(marker.reason)));
+        let marker = markers.find(|marker| marker.ends(live.created, || *named));
         Ok(marker.map(|marker| marker.reason))
     }
 
@@ -243,11 +248,11 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         if self.has_tombstone().await? {
             return Ok(Standing::IsOver(LoginFailure::AlreadyUsed));
         }
-        if self.ended_meanwhile(&live).await? {
+        let is_old = matches!(self.there, There::Live(_));
+        if !is_old && self.over_by_marker(row, &live).await?.is_some() {
             return Ok(Standing::IsOver(LoginFailure::LoggedOut));
         }
         let seconds = seconds_until(live.deadline, self.ctx.ports.now());
-        let is_old = matches!(self.there, There::Live(_));
         let written = if is_old {
             self.store.put(&self.record, row, seconds).await
         } else {
@@ -283,15 +288,6 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
     async fn has_tombstone(&self) -> Result<bool, StoreError> {
         let [tombstone] = self.store.read([&self.tombstone]).await?;
         Ok(tombstone.is_some() || self.isolate.borrow().is_ended(self.session))
-    }
-
-    /// The provider's word that came while the code was exchanged means this login as well, an
-    /// administrator's every login that had begun: the provider may have let the person in again
-    /// since it spoke, an administrator has not.
-    async fn ended_meanwhile(&self, live: &LiveOutline) -> Result<bool, StoreError> {
-        let Some(LoginTimes { began, came }) = self.login_times else { return Ok(false) };
-        let made = |reason| if reason == EndReason::Remote { began } else { came };
-        Ok(self.over_by_marker(live, made).await?.is_some())
     }
 
     /// Ends what is there. Once the tombstone stands the rest may fail: nobody is let in any more.

@@ -23,6 +23,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use self::{bars::Named, record::Bar};
 pub use self::{
     bars::SignIn,
     commands::MAX_SESSIONS,
