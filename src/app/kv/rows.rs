@@ -3,15 +3,16 @@
 //! | key | what | kept |
 //! |---|---|---|
 //! | `s:<session>` | the record; after a logout, for the one-time URL, its ticket | to the first of the session's limits; the ticket's two minutes |
-//! | `l:<session>` | the mark of a login under way | as long as the login may take |
+//! | `l:<session>` | the mark of a code that brought a session | as long as its login may take |
 //! | `t:<session>` | the tombstone | to the session's absolute limit, or to where one could be that isn't seen |
 //!
 //! Another place may write the record again after its end, knowing of none. So the tombstone goes
 //! first and stays as long as any record could, and a record beside a tombstone is no session.
 //!
-//! A login doesn't read `s:`, and its mark is no row there: that nothing is there would be
-//! remembered too, beyond the moment at which there is a session, and KV takes no two writes of a
-//! key within a second.
+//! A login doesn't read `s:` before it has seen its mark: that nothing is there would be remembered
+//! too, beyond the moment at which there is a session. The mark goes before the record, so that a
+//! code that comes again isn't sent again; and after the exchange, since whoever brings an invented
+//! code must not make a write.
 
 use std::{
     cell::{LazyCell, RefCell},
@@ -52,6 +53,8 @@ pub(super) struct Rows<'a, P, K> {
     login: String,
     tombstone: String,
     there: There,
+    /// The mark of the login under way, and until when it is to be kept.
+    mark: Option<(Vec<u8>, Timestamp)>,
     /// What KV didn't take at once.
     again: Option<(Vec<u8>, LiveOutline)>,
     /// Whoever sent the command has the cookie's, or is to get it.
@@ -109,6 +112,7 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
             login: format!("l:{name}"),
             tombstone: format!("t:{name}"),
             there: There::Nothing,
+            mark: None,
             again: None,
             session_id: None,
         }
@@ -133,12 +137,15 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         Ok(Found { row, over: None })
     }
 
-    /// What a login under way, or one before it, has left.
+    /// What a login before this one has left.
     async fn find_login(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let [login, tombstone] = self.store.read([&self.login, &self.tombstone]).await?;
         let tombstone = tombstone.or_else(|| self.own_tombstone());
-        if tombstone.is_some() || login.is_none() {
+        if tombstone.is_some() {
             return Ok(tombstone);
+        }
+        if login.is_none() {
+            return Ok(self.isolate.borrow().failed_login(self.session));
         }
         Ok(self.find_record().await?.or(login))
     }
@@ -228,12 +235,15 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         match Outline::of(&row) {
             Outline::Live(live) => self.put_session(&row, live).await,
             Outline::Exchanging { until } => {
-                self.put_firmly(&self.login, &row, until).await?;
+                self.mark = Some((row, until));
                 Ok(Standing::Stands)
             }
             // The same login may have come to something elsewhere, so its word is written over
-            // nothing: its mark stays.
-            Outline::Ended { login_failed: true, .. } => Ok(Standing::Stands),
+            // nothing.
+            Outline::Ended { login_failed: true, .. } => {
+                self.isolate.borrow_mut().login_fails(self.session, row);
+                Ok(Standing::Stands)
+            }
             Outline::Ended { ticket_until, .. } => {
                 self.end(ticket_until.map(|until| (row.as_slice(), until))).await
             }
@@ -251,6 +261,9 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         let is_old = matches!(self.there, There::Live(_));
         if !is_old && self.over_by_marker(row, &live).await?.is_some() {
             return Ok(Standing::IsOver(LoginFailure::LoggedOut));
+        }
+        if let Some((mark, until)) = self.mark.take() {
+            self.put_firmly(&self.login, &mark, until).await?;
         }
         let seconds = seconds_until(live.deadline, self.ctx.ports.now());
         let written = if is_old {
