@@ -9,7 +9,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::rows::{put_firmly, seconds_until};
+use super::writes::{put_firmly, seconds_until};
 use crate::{
     app::ports::{KeyValue, StoreError},
     config::SessionConfig,

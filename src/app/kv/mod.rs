@@ -17,6 +17,7 @@ mod isolate;
 mod markers;
 mod rows;
 mod subjects;
+mod writes;
 
 use std::{cell::RefCell, time::Duration};
 
