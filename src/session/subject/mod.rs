@@ -250,7 +250,7 @@ impl SubjectMachine {
     fn finish(&mut self, mut turn: Turn<'_>, is_alarm: bool) -> Vec<SubjectEffect> {
         let mut asks = Vec::new();
         while self.asking.len() < BATCH
-            && let Some(question) = self.queue.pop_front()
+            && let Some(question) = self.next_question()
         {
             self.asking.insert(question.clone());
             asks.push(SubjectEffect::Ask(question));

@@ -52,6 +52,13 @@ impl SubjectMachine {
         }
     }
 
+    /// An end before what is asked for a list: whoever looks at it again and again must not keep a
+    /// logout waiting.
+    pub(super) fn next_question(&mut self) -> Option<Question> {
+        let end = self.queue.iter().position(|question| question.close.is_some());
+        self.queue.remove(end.unwrap_or(0))
+    }
+
     pub(super) fn answered(&mut self, question: &Question, word: SessionWord, turn: &mut Turn<'_>) {
         self.asking.remove(question);
         let session = &question.session;

@@ -47,6 +47,28 @@ fn the_objects_are_asked_twenty_at_a_time_until_all_were() {
     assert!(world.row.is_none() && world.alarm.is_none());
 }
 
+#[test]
+fn an_end_is_asked_before_what_is_asked_for_a_list() {
+    let mut world = World::with(100);
+    let list = world.list();
+    let end = world.end(Which::Others { session: session(0) });
+    for _ in 0..20 {
+        world.answer(&world.asked[0].clone(), lives());
+        assert!(world.asked.last().unwrap().close.is_some(), "{:?}", world.asked);
+    }
+    // Whoever looks again has no say in it.
+    let again = world.list();
+    while world.is_waiting(end) {
+        let at = world.asked.iter().position(|question| question.close.is_some()).unwrap();
+        world.answer(&world.asked[at].clone(), SessionWord::Gone);
+    }
+    assert_eq!(world.ended(end).0.len(), 99);
+    world.all_answer(lives());
+    for list in [list, again] {
+        assert_eq!(world.devices(list).len(), 1);
+    }
+}
+
 // Twice the row and twice the alarm, or the row deleted.
 #[test]
 fn an_end_of_a_hundred_writes_four_rows_at_most() {
