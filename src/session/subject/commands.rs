@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     EndSessions, IndexName, Question, Registration, State, SubjectMachine, SubjectReply, Turn,
     Whose,
-    questions::{EndWaiter, ListWaiter},
+    questions::{EndWaiter, ListWaiter, MAX_WAITERS},
     record::{Bar, Ending, Entry, Index},
 };
 use crate::{
@@ -95,6 +95,9 @@ impl SubjectMachine {
         if waiting.is_empty() {
             return Some(SubjectReply::Devices(Vec::new()));
         }
+        if self.lists.len() >= MAX_WAITERS {
+            return Some(SubjectReply::Broken);
+        }
         for session in &waiting {
             self.ask(Question { session: session.clone(), close: None });
         }
@@ -149,6 +152,10 @@ impl SubjectMachine {
             return Some(nothing);
         }
         questions.into_iter().for_each(|question| self.ask(question));
+        if self.ends.len() >= MAX_WAITERS {
+            // Written down like any other; only that nobody waits for it.
+            return Some(SubjectReply::Ended { sessions: Vec::new(), left: waiting.len() });
+        }
         self.ends.push(EndWaiter { caller, waiting, sessions: Vec::new(), left: 0 });
         None
     }

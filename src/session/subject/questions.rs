@@ -18,6 +18,9 @@ use crate::{
 /// How many sessions' objects are asked at the same time.
 pub const BATCH: usize = 20;
 
+/// How many wait for lists at the same time, and how many for ends: each holds up to a hundred names.
+pub(super) const MAX_WAITERS: usize = 32;
+
 /// When an object that didn't answer is asked again.
 const RETRY: Duration = Duration::from_secs(60);
 

@@ -69,6 +69,21 @@ fn an_end_is_asked_before_what_is_asked_for_a_list() {
     }
 }
 
+#[test]
+fn no_more_than_32_wait_for_ends_and_the_next_end_is_ordered_all_the_same() {
+    let mut world = World::with(2);
+    let callers: Vec<_> =
+        (0..32).map(|_| world.end(Which::Others { session: session(1) })).collect();
+    let one_too_many = world.end(all());
+    assert_eq!(world.ended(one_too_many), (vec![], 2));
+    assert_eq!(world.ending(), [session(0), session(1)]);
+    assert_eq!(world.all_answer(SessionWord::Gone), [closes(0), closes(1)]);
+    for caller in callers {
+        assert_eq!(world.ended(caller), (vec![session(0)], 0));
+    }
+    assert!(world.row.is_none());
+}
+
 // Twice the row and twice the alarm, or the row deleted.
 #[test]
 fn an_end_of_a_hundred_writes_four_rows_at_most() {
