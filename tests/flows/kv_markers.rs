@@ -259,6 +259,21 @@ fn a_code_that_was_held_back_while_its_person_was_logged_out_logs_nobody_in() {
     }
 }
 
+// Back-Channel Logout §2.6.8 is OPTIONAL, and a list of tokens that several places write loses some.
+#[test]
+fn a_logout_token_that_comes_again_is_not_noticed_and_ends_what_was_made_since() {
+    let world = kv_world(&delayed());
+    let token = world.provider.logout_token(&json!({ "sub": "alice" }), world.now());
+    assert_eq!(world.posts_logout_token(&token).status, 200);
+    world.passes(2 * SECOND);
+    let browser = world.browser();
+    browser.logs_in();
+    world.passes(2 * SECOND);
+    assert_eq!(world.posts_logout_token(&token).status, 200);
+    world.passes(61 * SECOND);
+    assert!(browser.token().is_none());
+}
+
 // KV keeps one value under a name: what it says of logins under way is added to.
 #[test]
 fn an_administrators_end_is_not_forgotten_for_a_logout_token_that_comes_after_it() {
