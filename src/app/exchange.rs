@@ -55,7 +55,7 @@ pub async fn login<P: ObjectPorts>(
         ),
         sub: ctx.log_subject.then(|| identity.subject.clone()),
     });
-    Ok(NewSession { response, identity })
+    Ok(NewSession { response, identity, issued_at })
 }
 
 async fn exchange<P: ObjectPorts>(

@@ -23,7 +23,7 @@ pub use machine::{
     CallerId, Effect, Gates, Input, Machine, NewSession, RefreshOutcome, RefreshWork, Refreshed,
     RevocationOutcome, Work,
 };
-pub use outline::{LiveOutline, Outline, tombstone_row};
+pub use outline::{LiveOutline, Outline, sign_in, tombstone_row};
 pub use protocol::{
     Command, EndReason, EndedReply, Envelope, GrantedToken, Login, LoginFailure, LogoutTicketKey,
     ObjectConfig, PROTOCOL, Reply, StatusReply, TokenKey, Unavailable,

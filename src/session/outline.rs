@@ -1,9 +1,10 @@
 //! A session's row as a store sees it that can't run the object's machine over time: what it is,
-//! and until when it is worth keeping. Nothing is opened for it.
+//! and until when it is worth keeping. Nothing is opened for that.
 
 use super::{
-    SessionKey,
-    record::{Row, Tombstone, encode_tombstone},
+    KeyRing, SessionId, SessionKey,
+    record::{IndexNames, Row, Tombstone, encode_tombstone},
+    subject::SignIn,
 };
 use crate::time::Timestamp;
 
@@ -37,10 +38,8 @@ pub struct LiveOutline {
     pub absolute_deadline: Timestamp,
     /// When it ends if nothing else is done: the first of its limits.
     pub deadline: Timestamp,
-    /// The index name by issuer and `sub`.
-    pub subject: String,
-    /// The index name by issuer and `sid`, where the provider gives one.
-    pub sid: Option<String>,
+    /// The index names by issuer and `sub`, and `sid` where the provider gives one.
+    pub names: IndexNames,
 }
 
 impl Outline {
@@ -53,8 +52,7 @@ impl Outline {
                     created: open.created,
                     absolute_deadline: open.deadlines.absolute,
                     deadline: open.deadlines.earliest(),
-                    subject: open.names.subject.as_str().to_owned(),
-                    sid: open.names.sid.map(|sid| sid.as_str().to_owned()),
+                    names: open.names,
                 })
             }
             Row::Exchanging(marker) => Self::Exchanging { until: marker.until },
@@ -66,6 +64,12 @@ impl Outline {
             Row::Newer | Row::Damaged => Self::Unreadable,
         }
     }
+}
+
+/// When the person of a session in KV signed in, for whoever has the cookie's id.
+pub fn sign_in(row: &[u8], keys: &KeyRing, id: &SessionId) -> Option<SignIn> {
+    let Row::Live(closed) = Row::decode(row) else { return None };
+    closed.open(keys, id)?.sign_in
 }
 
 /// The row that says of a session that it is over, and nothing else.

@@ -14,7 +14,7 @@ use super::{
     lifetime::{Deadlines, HeldToken},
     protocol::{EndReason, LoginFailure},
     seal::{NONCE, Purpose, VERSION},
-    subject::{IndexName, Whose},
+    subject::{IndexName, SignIn, Whose},
     ticket::{LogoutTicket, RevocationTicket},
 };
 use crate::{
@@ -176,6 +176,9 @@ pub(super) struct Contents {
     /// The answer to a refresh with this refresh token was lost: it may be spent.
     #[serde(default)]
     pub(super) lost: bool,
+    /// In KV: what a logout is held against that isn't seen yet where the session is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sign_in: Option<SignIn>,
 }
 
 impl Contents {

@@ -9,7 +9,7 @@ use tokenkeep::{
         kv::end_before,
         ports::{Clock as _, KeyValue, SessionStore as _},
     },
-    session::{Command, EndReason, Outline},
+    session::{Command, EndReason, Outline, subject::Which},
 };
 
 use crate::{
@@ -24,15 +24,15 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// The index name of the person whose session is the only one that is kept.
 fn subject(world: &World) -> String {
     match Outline::of(&world.objects.kv.stored()[&key_of(world, "s:")]) {
-        Outline::Live(live) => live.subject,
+        Outline::Live(live) => live.names.subject.as_str().to_owned(),
         other => panic!("{other:?}"),
     }
 }
 
 async fn ends(world: &World, name: &str) {
     let config = world.config();
-    let reason = EndReason::BackChannel;
-    let ended = end_before(world, &config.session, name, world.now(), reason).await;
+    let (which, reason) = (Which::Before { issued: world.now() }, EndReason::BackChannel);
+    let ended = end_before(world, &config.session, name, &which, world.now(), reason).await;
     assert_eq!(ended, Ok(()));
 }
 
@@ -73,6 +73,27 @@ fn a_logout_token_during_a_login_means_it_also_where_it_is_seen_a_minute_late() 
     assert_eq!(shown.status, 303, "a minute behind: {shown:?}");
     world.passes(61 * SECOND);
     for browser in [&first, &late] {
+        assert!(browser.token().is_none());
+        assert!(!browser.is_logged_in());
+    }
+}
+
+// The code is from before the logout and comes after it, to a place that doesn't know of it yet.
+#[test]
+fn a_code_that_was_held_back_is_over_also_where_its_logout_is_seen_a_minute_late() {
+    let world = kv_world(&json!({ "session": { "kv_delayed_logout": true } }));
+    let first = world.browser();
+    first.logs_in();
+    let held_back = world.browser();
+    let authorized = held_back.authorizes("/auth/login");
+    world.passes(SECOND);
+    assert!(first.token().is_some());
+    world.run(ends(&world.elsewhere(), &subject(&world)));
+    world.passes(2 * SECOND);
+    assert_eq!(held_back.comes_back(&authorized).status, 303, "a minute behind");
+    assert!(held_back.token().is_some());
+    world.passes(61 * SECOND);
+    for browser in [&first, &held_back] {
         assert!(browser.token().is_none());
         assert!(!browser.is_logged_in());
     }

@@ -137,7 +137,7 @@ fn a_session_that_was_ended_before_its_login_was_through_never_comes_to_be() {
             let path = callback(&authorized);
             futures::join!(browser.sending("GET", &path, FROM_PROVIDER, None), async {
                 world.provider.dawdles.set(false);
-                until(|| has(&world, "l:")).await;
+                until(|| world.provider.calls(Endpoint::Code) == 1).await;
                 world.provider.dawdles.set(true);
                 let close = Command::Close { reason: EndReason::Remote };
                 let ended = elsewhere.ask(&session, close).await;
@@ -257,19 +257,15 @@ fn a_callback_that_comes_to_two_places_fails_in_one_and_spoils_nothing_in_the_ot
     let authorized = browser.authorizes("/auth/login");
     let elsewhere = browser.served_by(&world.elsewhere());
     let path = callback(&authorized);
-    // The one elsewhere has seen no mark, and comes to the provider when the code is spent.
-    world.objects.kv.held.set(Some(world.elsewhere().place()));
+    // The one elsewhere sees no mark, and comes to the provider when the code is spent.
+    world.objects.kv.held.set(Some(world.place()));
     let (here, there) = world.run(async {
-        futures::join!(
-            async {
-                until(|| world.objects.kv.waits.get()).await;
-                let here = browser.sending("GET", &path, FROM_PROVIDER, None).await;
-                world.passes(2 * SECOND);
-                world.objects.kv.held.set(None);
-                here
-            },
-            elsewhere.sending("GET", &path, FROM_PROVIDER, None),
-        )
+        futures::join!(browser.sending("GET", &path, FROM_PROVIDER, None), async {
+            until(|| world.objects.kv.waits.get()).await;
+            let there = elsewhere.sending("GET", &path, FROM_PROVIDER, None).await;
+            world.objects.kv.held.set(None);
+            there
+        })
     });
     assert_eq!((here.status, there.code()), (303, "code_refused"));
     for _ in 0..2 {

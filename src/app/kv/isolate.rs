@@ -20,11 +20,18 @@ const MAX_SESSIONS: usize = 1024;
 /// So many ends are remembered; the oldest goes, and KV has long known of it.
 const MAX_ENDED: usize = 1024;
 
+/// So many logins that came to nothing are remembered; the oldest goes. Whoever brings its code
+/// once more has it sent once more.
+const MAX_FAILED: usize = 256;
+
 /// The memory of one isolate; lives in a static of the edge.
 #[derive(Debug, Default)]
 pub struct Isolate {
     /// Sessions that ended here: KV promises nobody to know at once what was written a moment ago.
     ended: VecDeque<SessionKey>,
+    /// Logins that came to nothing here, each with what an object would have kept of it: KV keeps
+    /// nothing for who brings an invented code.
+    failed: VecDeque<(SessionKey, Vec<u8>)>,
     /// Few: those of which a login or refresh is out or was refused a moment ago.
     sessions: Vec<Remembered>,
 }
@@ -40,7 +47,7 @@ struct Remembered {
 impl Isolate {
     /// An empty memory.
     pub const fn new() -> Self {
-        Self { ended: VecDeque::new(), sessions: Vec::new() }
+        Self { ended: VecDeque::new(), failed: VecDeque::new(), sessions: Vec::new() }
     }
 
     /// What keeps the session's refreshes back.
@@ -81,6 +88,17 @@ impl Isolate {
     /// Whether it was this isolate that ended the session.
     pub(super) fn is_ended(&self, session: &SessionKey) -> bool {
         self.ended.contains(session)
+    }
+
+    /// Notes that a login came to nothing.
+    pub(super) fn login_fails(&mut self, session: &SessionKey, row: Vec<u8>) {
+        self.failed.truncate(MAX_FAILED - 1);
+        self.failed.push_front((session.clone(), row));
+    }
+
+    /// What is left of a login that came to nothing here.
+    pub(super) fn failed_login(&self, session: &SessionKey) -> Option<Vec<u8>> {
+        self.failed.iter().find(|(failed, _)| failed == session).map(|(_, row)| row.clone())
     }
 
     fn find(&self, session: &SessionKey) -> Option<&Remembered> {
@@ -140,8 +158,10 @@ mod tests {
             isolate.goes_out(&session(n), NOW);
             isolate.ends(&session(n));
             isolate.ends(&session(n));
+            isolate.login_fails(&session(n), vec![0]);
             assert!(isolate.sessions.len() <= MAX_SESSIONS);
             assert!(isolate.ended.len() <= MAX_ENDED);
+            assert!(isolate.failed.len() <= MAX_FAILED);
         }
         assert!(isolate.is_out(&session(2999), NOW));
         assert!(isolate.is_ended(&session(2999)) && isolate.is_ended(&session(2000)));

@@ -1,17 +1,22 @@
 //! Ends that come without the cookie and name a person or a provider's session, not one of ours:
 //! a marker says "all that were made before then are over", and each session of that name looks
-//! for it when it is used next.
+//! for it when it is used next. What was made later is held against an index's bars, by the same
+//! rule: a code from before may have been held back.
 //!
 //! There is no list of a person's sessions in KV: a list that several places write at once loses
 //! entries.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
-use super::rows::{put_firmly, seconds_until};
+use super::writes::{put_firmly, seconds_until};
 use crate::{
     app::ports::{KeyValue, StoreError},
     config::SessionConfig,
-    session::EndReason,
+    session::{
+        EndReason, Transaction,
+        subject::{Bar, Named, Which},
+    },
     time::Timestamp,
 };
 
@@ -19,12 +24,15 @@ use crate::{
 const MAX_BYTES: usize = 4096;
 
 /// What a marker says.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Marker {
     before: Timestamp,
     /// A later release's reason is no reason to let a session live.
     #[serde(default = "unknown", deserialize_with = "known_or_unknown")]
     pub(super) reason: EndReason,
+    /// What a login meets that was under way.
+    #[serde(default, deserialize_with = "known_bars")]
+    bars: Vec<Bar>,
 }
 
 impl Marker {
@@ -33,9 +41,16 @@ impl Marker {
         crate::json::read(Some(value).filter(|value| value.len() <= MAX_BYTES)?).ok()
     }
 
-    /// Whether a session that was made at `created` is over.
-    pub(super) fn covers(&self, created: Timestamp) -> bool {
-        created <= self.before
+    /// Whether a session is over that was made at `created`. What it is named by costs to be known
+    /// and is asked for only by a logout of the last minutes before that.
+    pub(super) fn ends<'a>(
+        &self,
+        created: Timestamp,
+        session: impl Fn() -> Option<Named<'a>>,
+    ) -> bool {
+        let mut bars = self.bars.iter().filter(|bar| bar.stands(created));
+        let is_barred = |bar: &Bar| session().is_some_and(|session| bar.refuses(&session, created));
+        created <= self.before || bars.any(is_barred)
     }
 }
 
@@ -50,9 +65,10 @@ pub(super) fn without_sid(subject: &str) -> String {
     format!("{subject}.without-sid")
 }
 
-/// Ends, for `reason`, every session under the index name `name` that was made at or before
-/// `before`: each when it is used next, and where it is used elsewhere when that place has come to
-/// know. Only for a store with `delayed_logout`: no other looks for markers.
+/// Ends, for `reason`, every session under the index name `name` that was made at or before `now`,
+/// and any login under way that `which` means: each when it is used next, and where it is used
+/// elsewhere when that place has come to know. Only for a store with `delayed_logout`: no other
+/// looks for markers.
 ///
 /// # Errors
 ///
@@ -61,29 +77,38 @@ pub async fn end_before<K: KeyValue>(
     store: &K,
     config: &SessionConfig,
     name: &str,
-    before: Timestamp,
+    which: &Which,
+    now: Timestamp,
     reason: EndReason,
 ) -> Result<(), StoreError> {
     let key = key(name);
     let [there] = store.read([&key]).await?;
-    if there.and_then(|value| Marker::read(&value)).is_some_and(|there| there.covers(before)) {
-        return Ok(());
-    }
-    let value = serde_json::to_vec(&Marker { before, reason }).map_err(|_| StoreError)?;
-    // No session of before then lives longer, from now on even less.
-    let seconds = seconds_until(before.after(config.absolute), before);
-    put_firmly(store, &key, &value, seconds).await
+    let fresh = Marker { before: now, reason, bars: Vec::new() };
+    let mut marker = there.and_then(|value| Marker::read(&value)).unwrap_or(fresh);
+    // Another place's clock may be ahead: what its marker says isn't taken back.
+    marker.before = marker.before.max(now);
+    marker.reason = reason;
+    Bar::add(&mut marker.bars, which, now);
+    let value = serde_json::to_vec(&marker).map_err(|_| StoreError)?;
+    // No session of before then lives longer, nor one of a login that was under way.
+    let until = now.after(Transaction::LIFETIME).after(config.absolute);
+    put_firmly(store, &key, &value, seconds_until(until, now)).await
 }
 
 const fn unknown() -> EndReason {
     EndReason::Remote
 }
 
-fn known_or_unknown<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<EndReason, D::Error> {
-    let reason = serde_json::Value::deserialize(deserializer)?;
+fn known_or_unknown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EndReason, D::Error> {
+    let reason = Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(reason).unwrap_or_else(|_| unknown()))
+}
+
+/// Without a later release's, whatever they look like.
+fn known_bars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Bar>, D::Error> {
+    let bars = serde_json::from_value(Value::deserialize(deserializer)?);
+    let bars: Vec<Value> = bars.unwrap_or_default();
+    Ok(bars.into_iter().filter_map(|bar| serde_json::from_value(bar).ok()).collect())
 }
 
 #[cfg(test)]
@@ -96,10 +121,11 @@ mod tests {
 
     #[test]
     fn a_marker_ends_what_was_made_until_then_and_nothing_later() {
-        let marker = Marker { before: at(1000), reason: EndReason::BackChannel };
-        let marker = Marker::read(&serde_json::to_vec(&marker).unwrap()).unwrap();
+        let marker = Marker::read(br#"{"before":1000,"reason":"back_channel"}"#).unwrap();
         assert_eq!(marker.reason, EndReason::BackChannel);
-        assert!(marker.covers(at(999)) && marker.covers(at(1000)) && !marker.covers(at(1001)));
+        for (created, is_over) in [(999, true), (1000, true), (1001, false)] {
+            assert_eq!(marker.ends(at(created), || None), is_over, "{created}");
+        }
     }
 
     #[test]
@@ -109,6 +135,8 @@ mod tests {
             (r#"{"before":5,"reason":"by_moonlight"}"#, Some(EndReason::Remote)),
             (r#"{"before":5,"reason":{"new":1},"more":7}"#, Some(EndReason::Remote)),
             (r#"{"before":5}"#, Some(EndReason::Remote)),
+            (r#"{"before":5,"bars":[{"which":{"new":1},"until":9},7]}"#, Some(EndReason::Remote)),
+            (r#"{"before":5,"bars":{"new":1}}"#, Some(EndReason::Remote)),
             (r#"{"before":-5}"#, None),
             (r#"{"reason":"back_channel"}"#, None),
             ("5", None),

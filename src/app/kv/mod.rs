@@ -17,6 +17,7 @@ mod isolate;
 mod markers;
 mod rows;
 mod subjects;
+mod writes;
 
 use std::{cell::RefCell, time::Duration};
 
@@ -118,9 +119,15 @@ impl<'a, P: ObjectPorts, K: KeyValue, A: FnOnce(Reply)> Run<'a, P, K, A> {
             }
             if let Some(write) = step.write {
                 held = None;
-                if let Standing::IsOver(failure) = rows.write(write).await? {
-                    let reply = Reply::LoginFailed(failure);
-                    self.answer(if is_login { reply } else { Reply::NoSession });
+                let reply = match rows.write(write).await {
+                    Ok(Standing::Stands) => None,
+                    Ok(Standing::IsOver(failure)) if is_login => Some(Reply::LoginFailed(failure)),
+                    Ok(Standing::IsOver(_)) => Some(Reply::NoSession),
+                    Err(StoreError) if is_login => Some(Reply::Broken),
+                    Err(StoreError) => return Err(StoreError),
+                };
+                if let Some(reply) = reply {
+                    self.answer(reply);
                     if is_login {
                         self.disown(machine).await;
                     }
@@ -183,8 +190,8 @@ impl<'a, P: ObjectPorts, K: KeyValue, A: FnOnce(Reply)> Run<'a, P, K, A> {
         }
     }
 
-    /// Takes back what a login brought whose session had ended before it was there: nobody else
-    /// knows of it.
+    /// Takes back what a login brought whose session had ended before it was there, or that KV
+    /// didn't take: nobody else knows of it.
     async fn disown(&self, mut machine: Machine) {
         let command = Command::Close { reason: EndReason::Logout };
         let session_key = self.session.clone();

@@ -3,17 +3,18 @@
 //! | key | what | kept |
 //! |---|---|---|
 //! | `s:<session>` | the record; after a logout, for the one-time URL, its ticket | to the first of the session's limits; the ticket's two minutes |
-//! | `l:<session>` | the mark of a login under way | as long as the login may take |
+//! | `l:<session>` | the mark of a code that brought a session | as long as its login may take |
 //! | `t:<session>` | the tombstone | to the session's absolute limit, or to where one could be that isn't seen |
 //!
 //! Another place may write the record again after its end, knowing of none. So the tombstone goes
 //! first and stays as long as any record could, and a record beside a tombstone is no session.
 //!
-//! A login doesn't read `s:`, and its mark is no row there: that nothing is there would be
-//! remembered too, beyond the moment at which there is a session, and KV takes no two writes of a
-//! key within a second.
+//! A login doesn't read `s:` before it has seen its mark: that nothing is there would be remembered
+//! too, beyond the moment at which there is a session. The mark goes before the record, so that a
+//! code that comes again isn't sent again; and after the exchange, since whoever brings an invented
+//! code must not make a write.
 
-use std::{cell::RefCell, time::Duration};
+use std::cell::{LazyCell, RefCell};
 
 use super::{
     super::{
@@ -22,22 +23,17 @@ use super::{
     },
     isolate::Isolate,
     markers::{self, Marker},
+    writes::{NEXT_WRITE, firmly, put_firmly, seconds_until},
 };
 use crate::{
     audit::Event,
     config::Store,
     session::{
-        Command, EndReason, LiveOutline, LoginFailure, Outline, SessionKey, Transaction,
-        tombstone_row,
+        Command, EndReason, LiveOutline, LoginFailure, Outline, SessionId, SessionKey, Transaction,
+        sign_in, subject::Named, tombstone_row,
     },
     time::Timestamp,
 };
-
-/// KV keeps nothing for less than this.
-const SHORTEST: u64 = 60;
-
-/// After this KV takes another write of the same key.
-const NEXT_WRITE: Duration = Duration::from_millis(1100);
 
 /// The rows of one session, for one command.
 pub(super) struct Rows<'a, P, K> {
@@ -49,17 +45,12 @@ pub(super) struct Rows<'a, P, K> {
     login: String,
     tombstone: String,
     there: There,
+    /// The mark of the login under way, and until when it is to be kept.
+    mark: Option<(Vec<u8>, Timestamp)>,
     /// What KV didn't take at once.
     again: Option<(Vec<u8>, LiveOutline)>,
-    /// The login that the command is.
-    login_times: Option<LoginTimes>,
-}
-
-/// When a login began, and when its code came.
-#[derive(Clone, Copy)]
-struct LoginTimes {
-    began: Timestamp,
-    came: Timestamp,
+    /// Whoever sent the command has the cookie's, or is to get it.
+    session_id: Option<SessionId>,
 }
 
 /// What is there of a session, as far as this place knows.
@@ -113,8 +104,9 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
             login: format!("l:{name}"),
             tombstone: format!("t:{name}"),
             there: There::Nothing,
+            mark: None,
             again: None,
-            login_times: None,
+            session_id: None,
         }
     }
 
@@ -122,26 +114,30 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
     pub(super) async fn find(&mut self, command: &Command) -> Result<Found, StoreError> {
         let row = match command {
             Command::Login(login) => {
-                let (began, came) = (login.transaction.started, self.ctx.ports.now());
-                self.login_times = Some(LoginTimes { began, came });
+                self.session_id = Some(login.transaction.session_id.clone());
                 self.find_login().await?
             }
             Command::RedeemLogout { .. } => self.find_record().await?,
-            Command::Access { .. } | Command::Probe | Command::Status { .. } => {
+            Command::Access { session_id, .. } | Command::Status { session_id, .. } => {
+                self.session_id = Some(session_id.clone());
                 return self.find_session().await;
             }
+            Command::Probe => return self.find_session().await,
             Command::Close { .. } | Command::End { .. } => self.find_record_or_tombstone().await?,
         };
         self.note(row.as_deref());
         Ok(Found { row, over: None })
     }
 
-    /// What a login under way, or one before it, has left.
+    /// What a login before this one has left.
     async fn find_login(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let [login, tombstone] = self.store.read([&self.login, &self.tombstone]).await?;
         let tombstone = tombstone.or_else(|| self.own_tombstone());
-        if tombstone.is_some() || login.is_none() {
+        if tombstone.is_some() {
             return Ok(tombstone);
+        }
+        if login.is_none() {
+            return Ok(self.isolate.borrow().failed_login(self.session));
         }
         Ok(self.find_record().await?.or(login))
     }
@@ -172,8 +168,10 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
     async fn find_session(&mut self) -> Result<Found, StoreError> {
         let row = self.find_record_or_tombstone().await?;
         self.note(row.as_deref());
-        let There::Live(live) = &self.there else { return Ok(Found { row, over: None }) };
-        let over = self.over_by_marker(live, |_| live.created).await?;
+        let (There::Live(live), Some(record)) = (&self.there, &row) else {
+            return Ok(Found { row, over: None });
+        };
+        let over = self.over_by_marker(record, live).await?;
         // As configured now: markers are kept no longer than that.
         let absolute = live.created.after(self.ctx.config.session.absolute);
         // Asked last: a limit that passed while the markers were read is none for the machine.
@@ -193,24 +191,30 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         };
     }
 
-    /// Why a session is over, if a marker says so. `made` is when it was made, as a marker of that
-    /// reason counts it.
+    /// Why a session is over, if a marker says so. Asked before its record is written first, and
+    /// whenever it is used: a marker may be seen here later than it was written.
     async fn over_by_marker(
         &self,
+        row: &[u8],
         live: &LiveOutline,
-        made: impl Fn(EndReason) -> Timestamp,
     ) -> Result<Option<EndReason>, StoreError> {
         if self.ctx.config.session.store != (Store::Kv { delayed_logout: true }) {
             return Ok(None);
         }
-        let person = markers::key(&live.subject);
-        let session = match &live.sid {
-            Some(sid) => markers::key(sid),
-            None => markers::key(&markers::without_sid(&live.subject)),
+        let (subject, sid) = (&live.names.subject, live.names.sid.as_ref());
+        let person = markers::key(subject.as_str());
+        let session = match sid {
+            Some(sid) => markers::key(sid.as_str()),
+            None => markers::key(&markers::without_sid(subject.as_str())),
         };
         let values = self.store.read([&person, &session]).await?;
+        let named = LazyCell::new(|| {
+            let keys = &self.ctx.config.session.keys;
+            let sign_in = sign_in(row, keys, self.session_id.as_ref()?)?;
+            Some(Named { session: self.session, handle: None, subject, sid, sign_in })
+        });
         let mut markers = values.iter().flatten().filter_map(|value| Marker::read(value));
-        let marker = markers.find(|marker| marker.covers(made(marker.reason)));
+        let marker = markers.find(|marker| marker.ends(live.created, || *named));
         Ok(marker.map(|marker| marker.reason))
     }
 
@@ -223,12 +227,15 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         match Outline::of(&row) {
             Outline::Live(live) => self.put_session(&row, live).await,
             Outline::Exchanging { until } => {
-                self.put_firmly(&self.login, &row, until).await?;
+                self.mark = Some((row, until));
                 Ok(Standing::Stands)
             }
             // The same login may have come to something elsewhere, so its word is written over
-            // nothing: its mark stays.
-            Outline::Ended { login_failed: true, .. } => Ok(Standing::Stands),
+            // nothing.
+            Outline::Ended { login_failed: true, .. } => {
+                self.isolate.borrow_mut().login_fails(self.session, row);
+                Ok(Standing::Stands)
+            }
             Outline::Ended { ticket_until, .. } => {
                 self.end(ticket_until.map(|until| (row.as_slice(), until))).await
             }
@@ -243,11 +250,14 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
         if self.has_tombstone().await? {
             return Ok(Standing::IsOver(LoginFailure::AlreadyUsed));
         }
-        if self.ended_meanwhile(&live).await? {
+        let is_old = matches!(self.there, There::Live(_));
+        if !is_old && self.over_by_marker(row, &live).await?.is_some() {
             return Ok(Standing::IsOver(LoginFailure::LoggedOut));
         }
+        if let Some((mark, until)) = self.mark.take() {
+            self.put_firmly(&self.login, &mark, until).await?;
+        }
         let seconds = seconds_until(live.deadline, self.ctx.ports.now());
-        let is_old = matches!(self.there, There::Live(_));
         let written = if is_old {
             self.store.put(&self.record, row, seconds).await
         } else {
@@ -283,15 +293,6 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
     async fn has_tombstone(&self) -> Result<bool, StoreError> {
         let [tombstone] = self.store.read([&self.tombstone]).await?;
         Ok(tombstone.is_some() || self.isolate.borrow().is_ended(self.session))
-    }
-
-    /// The provider's word that came while the code was exchanged means this login as well, an
-    /// administrator's every login that had begun: the provider may have let the person in again
-    /// since it spoke, an administrator has not.
-    async fn ended_meanwhile(&self, live: &LiveOutline) -> Result<bool, StoreError> {
-        let Some(LoginTimes { began, came }) = self.login_times else { return Ok(false) };
-        let made = |reason| if reason == EndReason::Remote { began } else { came };
-        Ok(self.over_by_marker(live, made).await?.is_some())
     }
 
     /// Ends what is there. Once the tombstone stands the rest may fail: nobody is let in any more.
@@ -332,66 +333,5 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
 
     fn lost(&self) {
         self.ctx.ports.record(Event::StoreWriteLost { session: self.ctx.session.clone() });
-    }
-}
-
-/// Puts, once more a second later if KV didn't take it.
-pub(super) async fn put_firmly<K: KeyValue>(
-    store: &K,
-    key: &str,
-    value: &[u8],
-    seconds: u64,
-) -> Result<(), StoreError> {
-    firmly(store, key, Some((value, seconds))).await
-}
-
-/// Puts, or deletes where there is no value.
-async fn firmly<K: KeyValue>(
-    store: &K,
-    key: &str,
-    value: Option<(&[u8], u64)>,
-) -> Result<(), StoreError> {
-    let mut tries = 0;
-    loop {
-        let written = match value {
-            Some((value, seconds)) => store.put(key, value, seconds).await,
-            None => store.delete(key).await,
-        };
-        tries += 1;
-        if written.is_ok() || tries == 2 {
-            return written;
-        }
-        store.wait(NEXT_WRITE).await;
-    }
-}
-
-/// How long KV is to keep what is of use until `until`: whole seconds, rounded up, and never fewer
-/// than it takes.
-pub(super) fn seconds_until(until: Timestamp, now: Timestamp) -> u64 {
-    let left = until.since(now).as_millis().div_ceil(1000);
-    u64::try_from(left).unwrap_or(u64::MAX).max(SHORTEST)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_to_live_is_whole_seconds_rounded_up_and_60_at_least() {
-        let now = Timestamp::from_millis(1_800_000_000_500);
-        for (left, seconds) in [
-            (0, 60),
-            (1, 60),
-            (1000, 60),
-            (59_999, 60),
-            (60_000, 60),
-            (60_001, 61),
-            (3_600_000, 3600),
-            (3_600_001, 3601),
-        ] {
-            let until = now.after(Duration::from_millis(left));
-            assert_eq!(seconds_until(until, now), seconds, "{left} ms");
-        }
-        assert_eq!(seconds_until(now, now.after(Duration::from_secs(5))), 60, "it has passed");
     }
 }

@@ -50,6 +50,6 @@ async fn end<K: KeyValue>(
         // is no list of devices.
         _ => return Ok(SubjectReply::Unsupported),
     };
-    end_before(store, config, &name, now, order.reason).await?;
+    end_before(store, config, &name, &order.which, now, order.reason).await?;
     Ok(SubjectReply::Ended { sessions: Vec::new(), left: 0 })
 }

@@ -12,6 +12,7 @@ use super::{
         lifetime::{Deadlines, HeldToken},
         protocol::{Login, LoginFailure, Reply},
         record::{Contents, Endpoints, FailedLogin, IndexNames, Marker, OpenPart, Tombstone},
+        subject::SignIn,
     },
     CallerId, Machine, NewSession, Session, State, Turn, Work,
     revocation::Remains,
@@ -24,6 +25,8 @@ use crate::{audit::Event, time::Timestamp};
 pub(super) struct LoginFlight {
     pub(super) waiters: Vec<CallerId>,
     began: Timestamp,
+    /// When the person was sent to the provider.
+    started: Timestamp,
     session_id: SessionId,
     issuer: String,
     origin: String,
@@ -88,6 +91,7 @@ impl Machine {
         self.login = Some(LoginFlight {
             waiters: vec![caller],
             began: turn.now,
+            started: transaction.started,
             session_id: transaction.session_id.clone(),
             issuer: transaction.issuer.clone(),
             origin: transaction.origin.clone(),
@@ -167,7 +171,7 @@ impl Machine {
         new: NewSession,
         now: Timestamp,
     ) -> Session {
-        let NewSession { mut response, identity } = new;
+        let NewSession { mut response, identity, issued_at } = new;
         response.refresh_token.take_if(|_| !self.config.keeps_refresh_tokens());
         let token = HeldToken::new(
             flight.token,
@@ -192,6 +196,12 @@ impl Machine {
             names: IndexNames::of(&identity, self.keys()),
             alarm: None,
         };
+        // An object's session was held against all logouts when it was listed.
+        let sign_in = self.config.session.store.is_kv().then(|| SignIn {
+            began: flight.started,
+            issued_at,
+            authenticated_at: identity.auth_time.map(Timestamp::from_secs),
+        });
         let contents = Contents {
             tokens: vec![token],
             refresh_token: response.refresh_token,
@@ -202,6 +212,7 @@ impl Machine {
             login_id: marker.login_id,
             sending: false,
             lost: false,
+            sign_in,
         };
         Session { id: flight.session_id, open, contents }
     }

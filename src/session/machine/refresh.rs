@@ -233,7 +233,11 @@ impl Machine {
                 Some(EndReason::RefreshAnswerLost)
             }
             RefreshFailure::InvalidGrant if is_held => Some(EndReason::InvalidGrant),
-            _ if is_refusal => self.refused_again(&flight.token, turn.now),
+            RefreshFailure::InvalidGrant => {
+                self.doubt(&flight.token, turn.now);
+                None
+            }
+            RefreshFailure::Refused => self.refused_again(&flight.token, turn.now),
             _ => None,
         };
         if let Some(reason) = ends {
@@ -244,7 +248,7 @@ impl Machine {
         self.answer(&flight.token, flight.waiters, why, turn);
     }
 
-    /// A definite refusal that isn't a word on the refresh token: whether the session ends by it.
+    /// A definite refusal that isn't `invalid_grant`: whether the session ends by it.
     fn refused_again(&mut self, token: &TokenKey, now: Timestamp) -> Option<EndReason> {
         let State::Open(session) = &mut self.state else { return None };
         let tokens = &mut session.contents.tokens;
@@ -253,16 +257,36 @@ impl Machine {
             // A key that the provider never gave a token for may be the operator's mistake. It
             // doesn't end a session; whether the refresh token is good, a token that was given
             // before must tell.
-            let probe = tokens.first().map(|held| held.key.clone()).filter(|_| nothing_lives);
-            let is_queued = self.queue.iter().any(|(queued, _)| Some(queued) == probe.as_ref());
-            if let Some(probe) = probe.filter(|_| !is_queued) {
-                self.queue.push((probe, Vec::new()));
+            if nothing_lives {
+                self.renew_first();
             }
             return None;
         };
         let first = *held.renewal_refused.get_or_insert(now);
         let ends = nothing_lives && now >= first.after(REFUSAL_GAP);
         ends.then_some(EndReason::RefreshRefused)
+    }
+
+    /// `invalid_grant` for a token that was never given: one that was must tell whether the refresh
+    /// token is good. At once, where it is the first such answer, an earlier answer was lost, or no
+    /// token is known to live; else its own renewal comes soon enough.
+    fn doubt(&mut self, token: &TokenKey, now: Timestamp) {
+        let State::Open(session) = &self.state else { return };
+        let contents = &session.contents;
+        let is_first = self.gates.iter().all(|gate| gate.token.as_ref() != Some(token));
+        let known_to_live = |held: &HeldToken| held.expires_at.is_some() && !held.has_run_out(now);
+        if is_first || contents.lost || !contents.tokens.iter().any(known_to_live) {
+            self.renew_first();
+        }
+    }
+
+    /// Renews a token that was given, whoever waits for it.
+    fn renew_first(&mut self) {
+        let State::Open(session) = &self.state else { return };
+        let Some(held) = session.contents.tokens.first() else { return };
+        if self.queue.iter().all(|(queued, _)| *queued != held.key) {
+            self.queue.push((held.key.clone(), Vec::new()));
+        }
     }
 
     /// Answers callers after a flight: with the token as it is now, or with why there is none.

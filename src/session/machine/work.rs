@@ -103,6 +103,8 @@ pub struct NewSession {
     pub response: TokenResponse,
     /// Who it is: from the verified ID token, and UserInfo where it is asked.
     pub identity: Identity,
+    /// `iat` of the ID token.
+    pub issued_at: Timestamp,
 }
 
 /// How a refresh went.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     EndSessions, IndexName, Question, Registration, State, SubjectMachine, SubjectReply, Turn,
     Whose,
-    questions::{EndWaiter, ListWaiter},
+    questions::{EndWaiter, ListWaiter, MAX_WAITERS},
     record::{Bar, Ending, Entry, Index},
 };
 use crate::{
@@ -56,7 +56,8 @@ impl SubjectMachine {
         if is_too_late {
             return SubjectReply::TooLate;
         }
-        if index.bars.iter().any(|bar| bar.refuses(&entry, registration.authenticated_at, now)) {
+        let named = entry.named(registration.authenticated_at);
+        if index.bars.iter().any(|bar| bar.refuses(&named, now)) {
             return SubjectReply::LoggedOut;
         }
         index.renew(whose, &self.keys, turn);
@@ -93,6 +94,9 @@ impl SubjectMachine {
         let waiting: BTreeSet<_> = living.map(|entry| entry.session.clone()).collect();
         if waiting.is_empty() {
             return Some(SubjectReply::Devices(Vec::new()));
+        }
+        if self.lists.len() >= MAX_WAITERS {
+            return Some(SubjectReply::Broken);
         }
         for session in &waiting {
             self.ask(Question { session: session.clone(), close: None });
@@ -135,7 +139,8 @@ impl SubjectMachine {
         }
         let mut waiting = BTreeSet::new();
         let mut questions = Vec::new();
-        for entry in index.entries.iter_mut().filter(|entry| order.which.names(entry)) {
+        let is_meant = |entry: &Entry| order.which.names(&entry.named(None));
+        for entry in index.entries.iter_mut().filter(|entry| is_meant(entry)) {
             let session = entry.session.clone();
             waiting.insert(session.clone());
             turn.dirty |= entry.ending.is_none();
@@ -147,6 +152,10 @@ impl SubjectMachine {
             return Some(nothing);
         }
         questions.into_iter().for_each(|question| self.ask(question));
+        if self.ends.len() >= MAX_WAITERS {
+            // Written down like any other; only that nobody waits for it.
+            return Some(SubjectReply::Ended { sessions: Vec::new(), left: waiting.len() });
+        }
         self.ends.push(EndWaiter { caller, waiting, sessions: Vec::new(), left: 0 });
         None
     }

@@ -23,7 +23,9 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use self::{bars::Named, record::Bar};
 pub use self::{
+    bars::SignIn,
     commands::MAX_SESSIONS,
     protocol::{
         EndSessions, IndexName, IndexedClaim, ListedDevice, Registration, SeenToken,
@@ -247,7 +249,7 @@ impl SubjectMachine {
     fn finish(&mut self, mut turn: Turn<'_>, is_alarm: bool) -> Vec<SubjectEffect> {
         let mut asks = Vec::new();
         while self.asking.len() < BATCH
-            && let Some(question) = self.queue.pop_front()
+            && let Some(question) = self.next_question()
         {
             self.asking.insert(question.clone());
             asks.push(SubjectEffect::Ask(question));

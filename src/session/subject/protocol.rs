@@ -231,7 +231,7 @@ pub enum SubjectReply {
     Replayed,
     /// The object speaks another protocol.
     Unsupported,
-    /// The object's configuration or storage is faulty.
+    /// The object's configuration or storage is faulty, or too many wait for the list already.
     Broken,
 }
 

@@ -18,6 +18,9 @@ use crate::{
 /// How many sessions' objects are asked at the same time.
 pub const BATCH: usize = 20;
 
+/// How many wait for lists at the same time, and how many for ends: each holds up to a hundred names.
+pub(super) const MAX_WAITERS: usize = 32;
+
 /// When an object that didn't answer is asked again.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -50,6 +53,13 @@ impl SubjectMachine {
         if !self.asking.contains(&question) && !self.queue.contains(&question) {
             self.queue.push_back(question);
         }
+    }
+
+    /// An end before what is asked for a list: whoever looks at it again and again must not keep a
+    /// logout waiting.
+    pub(super) fn next_question(&mut self) -> Option<Question> {
+        let end = self.queue.iter().position(|question| question.close.is_some());
+        self.queue.remove(end.unwrap_or(0))
     }
 
     pub(super) fn answered(&mut self, question: &Question, word: SessionWord, turn: &mut Turn<'_>) {
@@ -161,7 +171,7 @@ impl SubjectMachine {
             State::Listed(index) => {
                 let before = (index.seen.len(), index.bars.len());
                 index.seen.retain(|token| now < token.until);
-                index.bars.retain(|bar| now < bar.until);
+                index.bars.retain(|bar| bar.stands(now));
                 turn.dirty |= (index.seen.len(), index.bars.len()) != before;
             }
         }

@@ -18,6 +18,7 @@ use super::{
         record::known,
         seal::{NONCE, Purpose, VERSION},
     },
+    bars::{Named, SignIn},
     protocol::{IndexName, Registration, SeenToken, Which, Whose},
 };
 use crate::{base64url, device::DeviceName, secret::Secret, time::Timestamp};
@@ -94,7 +95,7 @@ pub(super) struct Ending {
 
 /// Logins that are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Bar {
+pub(crate) struct Bar {
     /// Those that come to a session that is meant by this.
     pub(super) which: Which,
     /// As long as a login may take.
@@ -176,6 +177,18 @@ impl Entry {
             Description { created: registration.created, device: registration.device };
         entry.seal(&description, &registration.whose, keys, nonce)?;
         Some(entry)
+    }
+
+    /// As an end names it. `auth_time` isn't kept: it counts while the login is under way.
+    pub(super) fn named(&self, authenticated_at: Option<Timestamp>) -> Named<'_> {
+        let (began, issued_at) = (self.began, self.issued_at);
+        Named {
+            session: &self.session,
+            handle: Some(&self.handle),
+            subject: &self.subject,
+            sid: self.sid.as_ref(),
+            sign_in: SignIn { began, issued_at, authenticated_at },
+        }
     }
 
     /// Until when its session must have been stored; nothing once it was seen.

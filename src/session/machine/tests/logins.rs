@@ -3,7 +3,11 @@
 use super::*;
 
 pub(super) fn new_session() -> NewSession {
-    NewSession { response: response("1", Some(300), true), identity: identity("staff") }
+    NewSession {
+        response: response("1", Some(300), true),
+        identity: identity("staff"),
+        issued_at: T0,
+    }
 }
 
 fn failure(reply: &Reply) -> Option<LoginFailure> {
@@ -184,7 +188,11 @@ fn an_identity_of_another_issuer_makes_no_session() {
     let mut world = World::new();
     let caller = world.ask(Command::Login(Box::new(login("code"))));
     let identity = Identity { issuer: "https://evil.example".to_owned(), ..identity("staff") };
-    world.login_done(Ok(NewSession { response: response("1", None, true), identity }));
+    world.login_done(Ok(NewSession {
+        response: response("1", None, true),
+        identity,
+        issued_at: T0,
+    }));
     assert_eq!(failure(&world.reply(caller)), Some(LoginFailure::IdentityRefused));
     assert!(!world.is_alive());
 }

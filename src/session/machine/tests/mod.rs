@@ -181,6 +181,7 @@ impl World {
         self.login_done(Ok(NewSession {
             response: response("1", expires_in, refresh),
             identity: identity("staff"),
+            issued_at: T0,
         }));
         assert!(matches!(self.reply(caller), Reply::LoggedIn { .. }));
     }

@@ -343,7 +343,7 @@ fn invalid_grant_for_a_token_that_was_never_given_ends_only_a_spent_refresh_toke
         assert_eq!(world.refresh_work().token, key_b(), "round {round}");
         world.refresh_failed(RefreshFailure::InvalidGrant);
         assert_eq!(unavailable(&world.reply(b)), Some(Unavailable::ProviderRefusesClient));
-        // No token lives: one that was given tells whether the refresh token is good.
+        // One that was given tells whether the refresh token is good.
         if round == 0 {
             assert_eq!(world.refresh_work().token, key_a());
             world.refreshed("2", Some(3600), true);
@@ -357,6 +357,36 @@ fn invalid_grant_for_a_token_that_was_never_given_ends_only_a_spent_refresh_toke
         world.wait(secs(2));
     }
     assert!(world.is_alive());
+
+    // Nothing says how long the other token lives, and no call needs it: asked each time.
+    let mut world = World::logged_in(None, true);
+    for pause in [6, 11, 21] {
+        let _ = world.access(key_b(), None);
+        assert_eq!(world.refresh_work().token, key_b());
+        world.refresh_failed(RefreshFailure::InvalidGrant);
+        assert_eq!(world.refresh_work().token, key_a());
+        world.refreshed("2", None, true);
+        world.wait(secs(pause));
+    }
+
+    // The answer for another one was lost: while the first token lives, too.
+    let mut world = World::logged_in(Some(3600), true);
+    let _ = world.access(key_b(), None);
+    let _ = world.refresh_work();
+    world.refresh_failed(RefreshFailure::InvalidGrant);
+    let _ = world.refresh_work();
+    world.refreshed("2", Some(3600), true);
+    world.wait(secs(6));
+    let _ = world.access(key_b(), None);
+    let _ = world.refresh_work();
+    world.refresh_failed(RefreshFailure::ProviderUnavailable);
+    world.wait(secs(6));
+    let _ = world.access(key_b(), None);
+    let _ = world.refresh_work();
+    world.refresh_failed(RefreshFailure::InvalidGrant);
+    assert_eq!(world.refresh_work().token, key_a());
+    world.refresh_failed(RefreshFailure::InvalidGrant);
+    assert_eq!(world.ended_because(), [EndReason::RefreshAnswerLost]);
 
     for (lost, reason) in [(false, EndReason::InvalidGrant), (true, EndReason::RefreshAnswerLost)] {
         let mut world = run_out();

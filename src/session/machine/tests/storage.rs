@@ -39,6 +39,7 @@ fn no_row_of_any_state_holds_a_token_a_claim_or_the_id() {
     world.login_done(Ok(NewSession {
         response: response("1", Some(60), true),
         identity: identity("staff"),
+        issued_at: T0,
     }));
     holds_no_secret(world.row.as_deref().unwrap());
     world.wait(secs(61));

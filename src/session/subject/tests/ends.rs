@@ -47,6 +47,43 @@ fn the_objects_are_asked_twenty_at_a_time_until_all_were() {
     assert!(world.row.is_none() && world.alarm.is_none());
 }
 
+#[test]
+fn an_end_is_asked_before_what_is_asked_for_a_list() {
+    let mut world = World::with(100);
+    let list = world.list();
+    let end = world.end(Which::Others { session: session(0) });
+    for _ in 0..20 {
+        world.answer(&world.asked[0].clone(), lives());
+        assert!(world.asked.last().unwrap().close.is_some(), "{:?}", world.asked);
+    }
+    // Whoever looks again has no say in it.
+    let again = world.list();
+    while world.is_waiting(end) {
+        let at = world.asked.iter().position(|question| question.close.is_some()).unwrap();
+        world.answer(&world.asked[at].clone(), SessionWord::Gone);
+    }
+    assert_eq!(world.ended(end).0.len(), 99);
+    world.all_answer(lives());
+    for list in [list, again] {
+        assert_eq!(world.devices(list).len(), 1);
+    }
+}
+
+#[test]
+fn no_more_than_32_wait_for_ends_and_the_next_end_is_ordered_all_the_same() {
+    let mut world = World::with(2);
+    let callers: Vec<_> =
+        (0..32).map(|_| world.end(Which::Others { session: session(1) })).collect();
+    let one_too_many = world.end(all());
+    assert_eq!(world.ended(one_too_many), (vec![], 2));
+    assert_eq!(world.ending(), [session(0), session(1)]);
+    assert_eq!(world.all_answer(SessionWord::Gone), [closes(0), closes(1)]);
+    for caller in callers {
+        assert_eq!(world.ended(caller), (vec![session(0)], 0));
+    }
+    assert!(world.row.is_none());
+}
+
 // Twice the row and twice the alarm, or the row deleted.
 #[test]
 fn an_end_of_a_hundred_writes_four_rows_at_most() {

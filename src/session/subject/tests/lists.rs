@@ -76,6 +76,21 @@ fn who_asks_at_the_same_time_shares_the_questions() {
 }
 
 #[test]
+fn no_more_than_32_wait_for_a_list_and_the_next_is_told_to_come_again() {
+    let mut world = World::with(2);
+    let callers: Vec<_> = (0..32).map(|_| world.list()).collect();
+    let one_too_many = world.list();
+    assert!(matches!(world.reply(one_too_many), SubjectReply::Broken));
+    world.all_answer(lives());
+    for caller in callers {
+        assert_eq!(world.devices(caller).len(), 2);
+    }
+    let later = world.list();
+    world.all_answer(lives());
+    assert_eq!(world.devices(later).len(), 2);
+}
+
+#[test]
 fn a_list_of_a_hundred_asks_twenty_at_a_time() {
     let mut world = World::with(100);
     let caller = world.list();

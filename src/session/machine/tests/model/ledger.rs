@@ -26,6 +26,8 @@ pub(super) struct Ledger {
     /// When the provider was last in trouble, and when it last refused a token.
     trouble: Option<Timestamp>,
     refusals: BTreeMap<TokenKey, Timestamp>,
+    /// It said `invalid_grant` for a token that it never gave: one that it gave may be renewed.
+    doubted: bool,
     /// Keys of the ring, the one that seals first.
     pub(super) ring: Vec<u8>,
 }
@@ -103,6 +105,7 @@ impl Ledger {
             flight: None,
             trouble: None,
             refusals: BTreeMap::new(),
+            doubted: false,
             ring,
         }
     }

@@ -230,6 +230,7 @@ impl Answered {
         let new = done.as_ref().map_err(|failure| *failure).map(|brought| NewSession {
             response: brought.response(),
             identity: brought.identity().unwrap_or_else(|| identity("")),
+            issued_at: T0,
         });
         (Input::LoginDone(Box::new(new)), Said::LoginDone(done))
     }

@@ -171,7 +171,8 @@ impl SessionObject {
     }
 
     pub(super) fn new_session(&self) -> NewSession {
-        NewSession { response: tokens(), identity: self.identity() }
+        let issued_at = self.issued_at.unwrap_or(self.began);
+        NewSession { response: tokens(), identity: self.identity(), issued_at }
     }
 }
 

@@ -141,6 +141,7 @@ impl Ledger {
                 self.refusals.insert(key, now);
             }
             RefreshFailure::Refused | RefreshFailure::InvalidGrant if !is_held => {
+                self.doubted |= done == RefreshFailure::InvalidGrant;
                 self.refusals.insert(key, now);
             }
             _ => self.trouble = Some(now),
@@ -293,7 +294,7 @@ impl Ledger {
         )?;
         let is_due = match live.tokens.get_mut(&work.token) {
             None => true,
-            Some(held) => held.is_due(now),
+            Some(held) => std::mem::take(&mut self.doubted) || held.is_due(now),
         };
         promise(
             is_due,
