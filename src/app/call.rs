@@ -81,7 +81,8 @@ pub struct Question {
 /// What a forwarded call carried, as [`Calls::answered`] needs it. No token in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Journey {
-    rules: ResponseRules,
+    /// How its response is treated.
+    pub rules: ResponseRules,
     token: Option<TokenFacts>,
     is_renewed: bool,
 }
@@ -211,7 +212,7 @@ impl Calls {
         });
         let mut edit = journey.edited(status, headers, location).map_err(Step::Answer)?;
         match watch {
-            Some(watch) if is_event_stream(headers) => {
+            Some(watch) if response_headers::is_event_stream(headers) => {
                 // It passes through a stream of ours, which takes it as it was before a coding.
                 edit.drop.extend(["content-encoding", "content-length"]);
                 Ok(Relay::Stream(edit, watch))
@@ -246,23 +247,6 @@ impl Calls {
 }
 
 impl Journey {
-    /// What becomes of a response that needs nothing but its headers edited; `None` where
-    /// [`Calls::answered`] has to look at the call again.
-    pub fn plain<'r>(
-        &self,
-        status: u16,
-        headers: &Headers<'r>,
-    ) -> Option<Result<ResponseEdit<'r>, Answer>> {
-        let is_plain = !self.may_ask_again(status)
-            && status != 101
-            && find(headers, "location").is_none()
-            && !is_event_stream(headers);
-        if !is_plain {
-            return None;
-        }
-        Some(self.edited(status, headers, None))
-    }
-
     /// The API's own 401, let through.
     pub fn held<'r>(&self, status: u16, headers: &Headers<'r>) -> Result<ResponseEdit<'r>, Answer> {
         self.edited(status, headers, None)
@@ -322,14 +306,6 @@ fn step<'c, 'h>(
 
 fn internal<'c, 'h>() -> Step<'c, 'h> {
     Step::Answer(problem(ProblemCode::Internal))
-}
-
-/// Server-sent events (HTML Standard §9.2): an answer that has no end of its own.
-fn is_event_stream(headers: &Headers<'_>) -> bool {
-    const TYPE: &str = "text/event-stream";
-    find(headers, "content-type")
-        .and_then(|given| given.get(..TYPE.len()))
-        .is_some_and(|given| given.eq_ignore_ascii_case(TYPE))
 }
 
 fn find<'r>(headers: &Headers<'r>, name: &str) -> Option<&'r str> {

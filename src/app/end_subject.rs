@@ -70,7 +70,7 @@ impl AdminGate {
         }
         // Compared whether or not the client may try: the answer takes as long.
         let is_admin = is_admin(config, head);
-        let client = head.header("cf-connecting-ip").unwrap_or_default();
+        let client = head.known.cf_connecting_ip.unwrap_or_default();
         let is_locked = self.failed.get(client).is_some_and(|failed| *failed >= MAX_FAILED);
         if !is_admin || is_locked {
             let is_news = self.failed.is_empty();
@@ -88,7 +88,7 @@ impl AdminGate {
 /// `Authorization: Bearer <ADMIN_SECRET>`. Hashes of equal length are compared, in constant time.
 fn is_admin(config: &Config, head: &RequestHead<'_>) -> bool {
     let Some(secret) = &config.admin_secret else { return false };
-    let given = head.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    let given = head.known.authorization.and_then(|value| value.strip_prefix("Bearer "));
     let given = Sha256::digest(given.unwrap_or_default());
     bool::from(Sha256::digest(secret.expose()).ct_eq(&given))
 }

@@ -65,6 +65,51 @@ function enterWorkerHalf(env) {
   workerConfigured = generation;
 }
 
+// What the core says of a header by its name alone, asked once for each name (its bits are those of
+// src/http/request_headers.rs). Names are the sender's to choose: past a thousand it is asked again.
+const READ = 1;
+const DROPPED = 2;
+const WHOLE = 4;
+
+class Kinds {
+  #known = new Map();
+  #ask;
+
+  constructor(ask) {
+    this.#ask = ask;
+  }
+
+  of(name) {
+    let kind = this.#known.get(name);
+    if (kind === undefined) {
+      kind = this.#ask(name);
+      if (this.#known.size < 1_000) this.#known.set(name, kind);
+    }
+    return kind;
+  }
+}
+
+const requestKinds = new Kinds(core.request_header);
+const responseKinds = new Kinds(core.response_header);
+
+// A head as the core needs it: what it reads of the headers. The names of those that go no further
+// are added to `dropped`, but where that hangs on other headers: then the core sees all of them and
+// names them itself.
+function readHead(first, second, headers, kinds, dropped) {
+  let text = `${first}\n${second}\n`;
+  for (const [name, value] of headers) {
+    const kind = kinds.of(name);
+    if (kind === 0) continue;
+    if (kind & WHOLE && value !== "keep-alive") {
+      dropped.length = 0;
+      return headText(first, second, headers);
+    }
+    if (kind & READ) text += `${name}: ${value}\n`;
+    if (kind & DROPPED) dropped.push(name);
+  }
+  return text;
+}
+
 function headText(first, second, headers) {
   let text = `${first}\n${second}\n`;
   for (const [name, value] of headers) text += `${name}: ${value}\n`;
@@ -126,26 +171,45 @@ function answer(text) {
   return new Response(body === "" ? null : body, { status, headers: list });
 }
 
-// A copy of `headers` without the names in line `from` and with the headers in the lines after it.
-function changed(headers, lines, from) {
-  const list = new Headers(headers);
-  if (lines[from] !== "") for (const name of lines[from].split(",")) list.delete(name);
+// Deletes the names in line `from` and sets the headers in the lines after it.
+function change(headers, lines, from) {
+  if (lines[from] !== "") for (const name of lines[from].split(",")) headers.delete(name);
   for (let i = from + 1; i < lines.length; i += 1) {
     const at = lines[i].indexOf(":");
-    list.set(lines[i].slice(0, at), lines[i].slice(at + 1));
+    headers.set(lines[i].slice(0, at), lines[i].slice(at + 1));
   }
-  return list;
+  return headers;
 }
 
 function relayResponse(response, lines) {
-  const { status, statusText } = response;
-  return new Response(response.body, { status, statusText, headers: changed(response.headers, lines, 1) });
+  const answer = new Response(response.body, response);
+  change(answer.headers, lines, 1);
+  return answer;
+}
+
+// Edits of plain responses, by what they hang on. Whoever runs the API chooses how many there are.
+const edits = new Map();
+
+// An API's response where nothing but its headers has to be looked at; else nothing.
+function relayPlain(response, rules) {
+  const dropped = [];
+  const text = readHead(response.status, rules, response.headers, responseKinds, dropped);
+  let lines = edits.get(text);
+  if (lines === undefined) {
+    lines = core.relay_plain(rules, text).split("\n");
+    if (edits.size >= 500) edits.clear();
+    edits.set(text, lines);
+  }
+  if (lines[0] !== "R") return undefined;
+  const answer = relayResponse(response, lines);
+  for (const name of dropped) answer.headers.delete(name);
+  return answer;
 }
 
 // The upstream's own socket, as it is. One that ends with its session passes through our hands.
 function relaySocket(response, lines, env, ctx) {
   const webSocket = lines[1] === "" ? response.webSocket : boundSocket(response.webSocket, lines, env, ctx);
-  return new Response(null, { status: 101, webSocket, headers: changed(response.headers, lines, 4) });
+  return new Response(null, { status: 101, webSocket, headers: change(new Headers(response.headers), lines, 4) });
 }
 
 // Both ends in our hands: what one says the other hears, closes included, until the session ends.
@@ -185,7 +249,7 @@ function boundSocket(upstream, lines, env, ctx) {
 function relayStream(response, lines, env, ctx) {
   const { status, statusText } = response;
   const body = response.body === null ? null : boundStream(response.body, lines, env, ctx);
-  return new Response(body, { status, statusText, headers: changed(response.headers, lines, 4) });
+  return new Response(body, { status, statusText, headers: change(new Headers(response.headers), lines, 4) });
 }
 
 function boundStream(body, lines, env, ctx) {
@@ -237,83 +301,138 @@ function discard(response, ctx) {
   if (response.body !== null) ctx.waitUntil(response.body.cancel().catch(() => {}));
 }
 
-// Does what the core's plans say until there is a response. Bodies stay native on both ways.
-async function follow(plan, head, request, env, ctx) {
-  // What is sent along: a stream that can go once, a short body that was kept, or nothing. (A length
-  // of zero comes with a stream too, which a GET may not have and a second try could not send.)
-  let body = request.headers.get("content-length") === "0" ? null : request.body;
-  // The API's response, while the core says what becomes of it.
-  let held = null;
-  for (;;) {
+// What is sent along: a stream that can go once, or nothing. (A length of zero comes with a stream too,
+// which a GET may not have and a second try could not send.)
+function bodyOf(request) {
+  return request.body === null || request.headers.get("content-length") === "0" ? null : request.body;
+}
+
+// F, method, URL, binding, whether the body is kept, cache mode, the response's rules, journey, names to
+// drop, headers to set…
+function send(lines, dropped, request, body, env) {
+  const headers = new Headers(request.headers);
+  for (const name of dropped) headers.delete(name);
+  const init = { method: lines[1], headers: change(headers, lines, 8), redirect: "manual" };
+  if (lines[5] !== "default") init.cache = lines[5];
+  if (body !== null) init.body = body;
+  return lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init);
+}
+
+// A request, and what was made of its head.
+class Call {
+  constructor(request, env, ctx) {
+    this.request = request;
+    this.env = env;
+    this.ctx = ctx;
+    this.dropped = [];
+    this.head = readHead(request.method, request.url, request.headers, requestKinds, this.dropped);
+  }
+
+  // Most calls are sent on as they are and answered plainly, or answered by us: no async function is in
+  // the way of those.
+  begin() {
+    const plan = core.plan(this.head, Date.now());
     const lines = plan.split("\n");
-    switch (lines[0]) {
-      // method, URL, binding, whether the body is kept, cache mode, journey, names to drop, headers…
-      case "F": {
-        if (held !== null) {
-          if (body instanceof ReadableStream) {
-            // It went with the first try and can't go again: the API's own 401 stands.
-            plan = "H";
+    if (lines[0] === "A") return answer(lines[1]);
+    if (lines[0] !== "F" || lines[4] !== "") return this.follow(plan);
+    const body = bodyOf(this.request);
+    return send(lines, this.dropped, this.request, body, this.env).then(
+      (response) => this.#answered(response, lines, body),
+      () => this.#answered(null),
+    );
+  }
+
+  #answered(response, lines, body) {
+    try {
+      enterWorkerHalf(this.env);
+      if (response === null) return this.follow(core.upstream_unreachable());
+      return relayPlain(response, lines[6]) ?? this.follow(this.#relay(response, lines), { response, journey: lines[7] }, body);
+    } catch (error) {
+      return fail(error, this.request, this.env);
+    }
+  }
+
+  #relay(response, lines) {
+    return core.relay(this.head, lines[7], headText(response.status, "", response.headers), Date.now());
+  }
+
+  follow(plan, held = null, body = bodyOf(this.request)) {
+    return this.#follow(plan, held, body).catch((error) => fail(error, this.request, this.env));
+  }
+
+  // Does what the core's plans say until there is a response. Bodies stay native on both ways. `held` is
+  // the API's response, while the core says what becomes of it.
+  async #follow(plan, held, body) {
+    const { request, env, ctx, head, dropped } = this;
+    for (;;) {
+      const lines = plan.split("\n");
+      switch (lines[0]) {
+        case "F": {
+          if (held !== null) {
+            if (body instanceof ReadableStream) {
+              // It went with the first try and can't go again: the API's own 401 stands.
+              plan = "H";
+              break;
+            }
+            discard(held.response, ctx);
+            held = null;
+          }
+          if (lines[4] === "keep" && body instanceof ReadableStream) body = await request.arrayBuffer();
+          let response;
+          try {
+            response = await send(lines, dropped, request, body, env);
+          } catch {
+            enterWorkerHalf(env);
+            plan = core.upstream_unreachable();
             break;
           }
-          discard(held.response, ctx);
-          held = null;
-        }
-        if (lines[4] === "keep" && body instanceof ReadableStream) body = await request.arrayBuffer();
-        const init = { method: lines[1], headers: changed(request.headers, lines, 7), redirect: "manual" };
-        if (lines[5] !== "default") init.cache = lines[5];
-        if (body !== null) init.body = body;
-        let response;
-        try {
-          response = await (lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init));
-        } catch {
           enterWorkerHalf(env);
-          plan = core.upstream_unreachable();
+          const plain = relayPlain(response, lines[6]);
+          if (plain !== undefined) return plain;
+          plan = this.#relay(response, lines);
+          held = { response, journey: lines[7] };
           break;
         }
-        enterWorkerHalf(env);
-        plan = core.relay(head, lines[6], headText(response.status, "", response.headers), Date.now());
-        held = { response, journey: lines[6] };
-        break;
-      }
-      // names to drop, headers to set…
-      case "R":
-        return relayResponse(held.response, lines);
-      // how often to ask, the object's name, the command, names to drop, headers to set…
-      case "W":
-        return relaySocket(held.response, lines, env, ctx);
-      case "B":
-        return relayStream(held.response, lines, env, ctx);
-      // the object's name, the command, the question to come back with
-      case "K": {
-        let reply = "";
-        try {
-          reply = await askers(env, ctx)[0](lines[1], lines[2]);
-        } catch {
-          // An empty reply is the core's word for a store that didn't answer.
+        // names to drop, headers to set…
+        case "R":
+          return relayResponse(held.response, lines);
+        // how often to ask, the object's name, the command, names to drop, headers to set…
+        case "W":
+          return relaySocket(held.response, lines, env, ctx);
+        case "B":
+          return relayStream(held.response, lines, env, ctx);
+        // the object's name, the command, the question to come back with
+        case "K": {
+          let reply = "";
+          try {
+            reply = await askers(env, ctx)[0](lines[1], lines[2]);
+          } catch {
+            // An empty reply is the core's word for a store that didn't answer.
+          }
+          enterWorkerHalf(env);
+          plan = core.plan_with_reply(head, lines[3], reply);
+          break;
         }
-        enterWorkerHalf(env);
-        plan = core.plan_with_reply(head, lines[3], reply);
-        break;
+        // no other token is to be had: the API's own 401 goes through
+        case "H":
+          plan = core.relay_held(held.journey, headText(held.response.status, "", held.response.headers));
+          break;
+        case "A":
+          if (held !== null) discard(held.response, ctx);
+          return answer(lines[1]);
+        case "E": {
+          const limit = Number(lines[1]);
+          const form = limit > 0 ? await boundedText(request, limit) : undefined;
+          enterWorkerHalf(env);
+          return answer(await settled(core.endpoint(head, form, ...askers(env, ctx)), 60_000));
+        }
+        case "S":
+          if (env.ASSETS) return env.ASSETS.fetch(request);
+          plan = core.not_found();
+          break;
+        default:
+          throw new Error("the core gave no plan");
       }
-      // no other token is to be had: the API's own 401 goes through
-      case "H":
-        plan = core.relay_held(held.journey, headText(held.response.status, "", held.response.headers));
-        break;
-      case "A":
-        if (held !== null) discard(held.response, ctx);
-        return answer(lines[1]);
-      case "E": {
-        const limit = Number(lines[1]);
-        const form = limit > 0 ? await boundedText(request, limit) : undefined;
-        enterWorkerHalf(env);
-        return answer(await settled(core.endpoint(head, form, ...askers(env, ctx)), 60_000));
-      }
-      case "S":
-        if (env.ASSETS) return env.ASSETS.fetch(request);
-        plan = core.not_found();
-        break;
-      default:
-        throw new Error("the core gave no plan");
     }
   }
 }
@@ -350,27 +469,26 @@ function broken(status) {
 }
 
 export default {
-  async fetch(request, env, ctx) {
-    const head = headText(request.method, request.url, request.headers);
+  fetch(request, env, ctx) {
     try {
       enterWorkerHalf(env);
-      return await follow(core.plan(head, Date.now()), head, request, env, ctx);
+      return new Call(request, env, ctx).begin();
     } catch (error) {
-      if (!noteTrap(error)) console.error(JSON.stringify({ level: "error", event: "failed", kind: error?.name ?? "unknown" }));
-      return failed(head, request, env);
+      return fail(error, request, env);
     }
   },
 };
 
 // A person gets a page, made by the next instance; a program gets a problem.
-function failed(head, request, env) {
+function fail(error, request, env) {
+  if (!noteTrap(error)) console.error(JSON.stringify({ level: "error", event: "failed", kind: error?.name ?? "unknown" }));
   const status = poisoned ? 502 : 500;
   try {
     if (request.headers.get("sec-fetch-mode") !== "navigate") return broken(status);
     enterWorkerHalf(env);
-    return answer(core.failed(head).slice(2));
-  } catch (error) {
-    noteTrap(error);
+    return answer(core.failed(headText(request.method, request.url, request.headers)).slice(2));
+  } catch (another) {
+    noteTrap(another);
     return broken(status);
   }
 }

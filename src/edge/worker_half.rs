@@ -40,7 +40,8 @@ use crate::{
         message::Answer,
         page,
         problem::{ProblemCode, problem},
-        response_headers::ResponseEdit,
+        request_headers,
+        response_headers::{self, ResponseEdit, ResponseRules},
     },
     session::{
         Command, Reply, SessionKey,
@@ -122,24 +123,42 @@ pub fn plan_with_reply(head: &str, question: &str, reply: &str) -> String {
     })
 }
 
+/// What the entry is to do with a request's header of this name ([`request_headers::kind`]).
+#[wasm_bindgen]
+pub fn request_header(name: &str) -> u8 {
+    request_headers::kind(name)
+}
+
+/// What the entry is to do with a response's header of this name ([`response_headers::kind`]).
+#[wasm_bindgen]
+pub fn response_header(name: &str) -> u8 {
+    response_headers::kind(name)
+}
+
+/// The edit of an API's response that needs nothing else, or an empty text: then [`relay`] decides.
+/// The same arguments always give the same.
+#[wasm_bindgen]
+pub fn relay_plain(rules: &str, response: &str) -> String {
+    let edit = ResponseRules::parse(rules)
+        .zip(response_head(response))
+        .and_then(|(rules, (status, headers))| Some(edit_text(&rules.plain(status, &headers)?)));
+    edit.unwrap_or_default()
+}
+
 /// Decides what becomes of an API's response. `response` is its head as text: status, an empty
 /// line, then the headers.
 #[wasm_bindgen]
 pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
     let Ok(journey) = read::<Journey>(journey) else { return internal() };
     let Some((status, headers)) = response_head(response) else { return internal() };
-    match journey.plain(status, &headers) {
-        Some(Ok(edit)) => edit_text(&edit),
-        Some(Err(answer)) => answered(&answer),
-        None => with_head(head, |config, head, calls| {
-            match calls.answered(config, head, &journey, status, &headers, timestamp(now)) {
-                Ok(Relay::Answer(edit)) => edit_text(&edit),
-                Ok(Relay::Socket(edit, watch)) => watched_text('W', watch.as_deref(), &edit),
-                Ok(Relay::Stream(edit, watch)) => watched_text('B', Some(&watch), &edit),
-                Err(step) => step_text(head, &step),
-            }
-        }),
-    }
+    with_head(head, |config, head, calls| {
+        match calls.answered(config, head, &journey, status, &headers, timestamp(now)) {
+            Ok(Relay::Answer(edit)) => edit_text(&edit),
+            Ok(Relay::Socket(edit, watch)) => watched_text('W', watch.as_deref(), &edit),
+            Ok(Relay::Stream(edit, watch)) => watched_text('B', Some(&watch), &edit),
+            Err(step) => step_text(head, &step),
+        }
+    })
 }
 
 /// Goes on with the API's own 401, where no other token could be had.
@@ -275,17 +294,18 @@ fn asking_text(asking: &Asking) -> String {
     }
 }
 
-/// `F`, method, URL, binding, whether the body is kept, the cache mode, the journey, names to drop,
-/// headers to set. What a token fetched is for no cache on the way, whatever a zone's rules say.
+/// `F`, method, URL, binding, whether the body is kept, the cache mode, the response's rules, the
+/// journey, names to drop, headers to set. What a token fetched is for no cache on the way, whatever a zone's rules say.
 fn forward_text(forward: &Forward<'_, '_>, journey: &Journey) -> String {
     let Ok(journey) = serde_json::to_string(journey) else { return internal() };
     let keep = if forward.replay == Replay::KeepBody { "keep" } else { "" };
     let cache = if forward.attached.is_some() { "no-store" } else { "default" };
     let mut plan = format!(
-        "F\n{}\n{}\n{}\n{keep}\n{cache}\n{journey}\n{}",
+        "F\n{}\n{}\n{}\n{keep}\n{cache}\n{}\n{journey}\n{}",
         forward.method.as_str(),
         forward.url.as_str(),
         forward.binding.unwrap_or_default(),
+        forward.response.as_str(),
         forward.headers.drop.join(","),
     );
     for (name, value) in &forward.headers.set {

@@ -3,6 +3,8 @@
 //! The entry module writes it as one text, `METHOD\nURL\nname: value\nname: value\n`: a single
 //! string crosses into wasm instead of one a header. Names are in lower case and a repeated
 //! header is already joined with `, `, as the runtime does both; a value can hold no line break.
+//! Headers that nobody here reads ([`Known::reads`]) may be left out, but where the head has
+//! options of a connection in it ([`super::request_headers::kind`]).
 //! Everything here borrows from that text.
 
 use super::{Method, path::RequestPath, problem::ProblemCode};
@@ -25,43 +27,75 @@ pub struct RequestHead<'a> {
     headers: Vec<(&'a str, &'a str)>,
 }
 
-/// The headers that Tokenkeep reads, picked up while the head is parsed.
-#[derive(Debug, Default)]
-pub struct Known<'a> {
+/// What is read of a request's headers: one list, so that what isn't in it can't be read, and
+/// needn't be handed over.
+macro_rules! known {
+    ($($(#[$doc:meta])* $field:ident: $($name:literal)|+,)*) => {
+        /// The headers that Tokenkeep reads, picked up while the head is parsed.
+        #[derive(Debug, Default)]
+        pub struct Known<'a> {
+            $($(#[$doc])* pub $field: Option<&'a str>,)*
+        }
+
+        impl<'a> Known<'a> {
+            /// Whether the value of a header of this (lower-case) name is read.
+            pub fn reads(name: &str) -> bool {
+                matches!(name, $($($name)|+)|*)
+            }
+
+            fn keep(&mut self, name: &str, value: &'a str) {
+                match name {
+                    $($($name)|+ => self.$field = Some(value),)*
+                    _ => {}
+                }
+            }
+        }
+    };
+}
+
+known! {
     /// `Accept`
-    pub accept: Option<&'a str>,
+    accept: "accept",
     /// `Accept-Encoding`
-    pub accept_encoding: Option<&'a str>,
+    accept_encoding: "accept-encoding",
     /// `Access-Control-Request-Method`: makes an OPTIONS a preflight.
-    pub access_control_request_method: Option<&'a str>,
+    access_control_request_method: "access-control-request-method",
+    /// `Authorization`: the administrator's; a caller's own never goes on.
+    authorization: "authorization",
+    /// `CF-Connecting-IP`: the client's address, by the platform's word.
+    cf_connecting_ip: "cf-connecting-ip",
     /// `Connection`
-    pub connection: Option<&'a str>,
+    connection: "connection",
     /// `Content-Length`
-    pub content_length: Option<&'a str>,
+    content_length: "content-length",
     /// `Content-Type`
-    pub content_type: Option<&'a str>,
+    content_type: "content-type",
     /// `Cookie`, all of them; two lines arrive joined with `, `.
-    pub cookie: Option<&'a str>,
+    cookie: "cookie",
     /// `Early-Data` (RFC 8470)
-    pub early_data: Option<&'a str>,
+    early_data: "early-data",
     /// `Origin`
-    pub origin: Option<&'a str>,
+    origin: "origin",
     /// `Purpose`, `Sec-Purpose` or `X-Moz`, whichever came: a prefetch or prerender.
-    pub purpose: Option<&'a str>,
+    purpose: "purpose" | "sec-purpose" | "x-moz",
+    /// `Referer`
+    referer: "referer",
     /// `Sec-Fetch-Dest`
-    pub sec_fetch_dest: Option<&'a str>,
+    sec_fetch_dest: "sec-fetch-dest",
     /// `Sec-Fetch-Mode`
-    pub sec_fetch_mode: Option<&'a str>,
+    sec_fetch_mode: "sec-fetch-mode",
     /// `Sec-Fetch-Site`
-    pub sec_fetch_site: Option<&'a str>,
+    sec_fetch_site: "sec-fetch-site",
     /// `Service-Worker`: the script of one is asked for.
-    pub service_worker: Option<&'a str>,
+    service_worker: "service-worker",
     /// `Transfer-Encoding`
-    pub transfer_encoding: Option<&'a str>,
+    transfer_encoding: "transfer-encoding",
     /// `Upgrade`
-    pub upgrade: Option<&'a str>,
+    upgrade: "upgrade",
+    /// `User-Agent`
+    user_agent: "user-agent",
     /// `X-Tokenkeep`, the static header of the CSRF layers.
-    pub x_tokenkeep: Option<&'a str>,
+    x_tokenkeep: "x-tokenkeep",
 }
 
 /// Why a head is refused.
@@ -115,11 +149,6 @@ impl<'a> RequestHead<'a> {
         Ok(Self { method, origin, path, query, known, headers })
     }
 
-    /// The value of the header of this (lower-case) name.
-    pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.headers.iter().find(|(found, _)| *found == name).map(|(_, value)| *value)
-    }
-
     /// All headers, in the order in which they came.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + '_ {
         self.headers.iter().copied()
@@ -163,32 +192,6 @@ impl<'a> RequestHead<'a> {
     pub fn has_body(&self) -> bool {
         self.known.transfer_encoding.is_some()
             || self.known.content_length.is_some_and(|length| length != "0")
-    }
-}
-
-impl<'a> Known<'a> {
-    fn keep(&mut self, name: &str, value: &'a str) {
-        let field = match name {
-            "accept" => &mut self.accept,
-            "accept-encoding" => &mut self.accept_encoding,
-            "access-control-request-method" => &mut self.access_control_request_method,
-            "connection" => &mut self.connection,
-            "content-length" => &mut self.content_length,
-            "content-type" => &mut self.content_type,
-            "cookie" => &mut self.cookie,
-            "early-data" => &mut self.early_data,
-            "origin" => &mut self.origin,
-            "purpose" | "sec-purpose" | "x-moz" => &mut self.purpose,
-            "sec-fetch-dest" => &mut self.sec_fetch_dest,
-            "sec-fetch-mode" => &mut self.sec_fetch_mode,
-            "sec-fetch-site" => &mut self.sec_fetch_site,
-            "service-worker" => &mut self.service_worker,
-            "transfer-encoding" => &mut self.transfer_encoding,
-            "upgrade" => &mut self.upgrade,
-            "x-tokenkeep" => &mut self.x_tokenkeep,
-            _ => return,
-        };
-        *field = Some(value);
     }
 }
 
@@ -237,10 +240,8 @@ mod tests {
         assert_eq!(head.path.as_str(), "/api/x");
         assert_eq!(head.query, Some("y=1?z"));
         assert_eq!(head.known.cookie, Some("a=1"));
-        assert_eq!(head.header("x-a"), Some("b: c"));
-        assert_eq!(head.header("x-empty"), Some(""));
-        assert_eq!(head.header("x-b"), None);
-        assert_eq!(head.headers().count(), 3);
+        let headers: Vec<_> = head.headers().collect();
+        assert_eq!(headers, [("cookie", "a=1"), ("x-a", "b: c"), ("x-empty", "")]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Visit {
         let is_safe = matches!(head.method, Method::Get | Method::Head);
         // Our page that navigates again (`page::reload`) sends no `Referer`: what another site
         // began stays that site's, though it says `same-origin` by now.
-        let from_the_app = from_us && head.header("referer").is_some();
+        let from_the_app = from_us && head.known.referer.is_some();
         match navigation {
             Navigation::Refuse => refused,
             Navigation::Page if dest == "document" && is_safe && !from_the_app => Ok(Self::Page),

@@ -14,7 +14,7 @@
 
 use std::borrow::Cow;
 
-use super::head::RequestHead;
+use super::head::{Known, RequestHead};
 use crate::secret::Secret;
 
 /// Dropped by name, in normal form (lower case, `-` for `_` and `.`): ours and the browser's own,
@@ -119,6 +119,26 @@ const DROPPED_PREFIXES: &[&str] = &[
 /// What goes on of a WebSocket's handshake. The rest of it is between us and either side: the
 /// runtime makes a key of its own.
 const HANDSHAKE: [&str; 3] = ["sec-websocket-extensions", "sec-websocket-protocol", "upgrade"];
+
+/// What there is to know of a request's header by its name alone: bits of [`kind`].
+pub mod kinds {
+    /// Its value is read.
+    pub const READ: u8 = 1;
+    /// It stays here.
+    pub const DROPPED: u8 = 2;
+    /// What goes on of the other headers hangs on its value: the core is to see all of them. (A
+    /// `connection: keep-alive` says nothing about another header.)
+    pub const WHOLE: u8 = 4;
+}
+
+/// What the entry is to do with a header of this (lower-case) name: hand its value over, leave it
+/// out of what goes on to an API, or hand all headers over and leave the rest to [`edit`].
+pub fn kind(name: &str) -> u8 {
+    let bit = |is: bool, bit| if is { bit } else { 0 };
+    bit(Known::reads(name), kinds::READ)
+        | bit(is_dropped(name), kinds::DROPPED)
+        | bit(matches!(name, "connection" | "upgrade"), kinds::WHOLE)
+}
 
 /// What is changed about a request's headers on their way to an API.
 #[derive(Debug, Default)]

@@ -12,7 +12,11 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{forward::Location, problem::ProblemCode, request_headers::ConnectionOptions};
+use super::{
+    forward::Location,
+    problem::ProblemCode,
+    request_headers::{ConnectionOptions, kinds},
+};
 use crate::config::Navigation;
 
 /// Removed by name; sorted.
@@ -63,6 +67,32 @@ const DROPPED_PREFIX: &str = "access-control-";
 pub const DROPPED_IF_PERSONAL: &[&str] =
     &["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control"];
 
+/// Whose values, or whose presence under one rule or another, decide about an edit, or about
+/// whether it is all there is to do. Sorted.
+const READ: &[&str] = &[
+    "cache-control",
+    "cdn-cache-control",
+    "cloudflare-cdn-cache-control",
+    "connection",
+    "content-disposition",
+    "content-security-policy-report-only",
+    "content-type",
+    "location",
+    "surrogate-control",
+    "vary",
+    "www-authenticate",
+];
+
+/// What the entry is to do with a header of this (lower-case) name, in the bits of
+/// [`super::request_headers::kinds`]: what it hands over is all that [`edit`] looks at.
+pub fn kind(name: &str) -> u8 {
+    if name == "connection" {
+        return kinds::WHOLE | kinds::READ;
+    }
+    let read = if READ.binary_search(&name).is_ok() { kinds::READ } else { 0 };
+    read | if is_always_dropped(name) { kinds::DROPPED } else { 0 }
+}
+
 /// How a call's response is to be treated; known before the call leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseRules {
@@ -82,6 +112,46 @@ pub struct ResponseEdit<'a> {
 }
 
 impl ResponseRules {
+    /// All there are, by the text that stands for them.
+    const TEXTS: [(&'static str, Self); 6] = [
+        ("refuse", Self { navigation: Navigation::Refuse, is_personal: false }),
+        ("refuse personal", Self { navigation: Navigation::Refuse, is_personal: true }),
+        ("download", Self { navigation: Navigation::Download, is_personal: false }),
+        ("download personal", Self { navigation: Navigation::Download, is_personal: true }),
+        ("page", Self { navigation: Navigation::Page, is_personal: false }),
+        ("page personal", Self { navigation: Navigation::Page, is_personal: true }),
+    ];
+
+    /// As a text, for the entry to come back with.
+    pub fn as_str(self) -> &'static str {
+        let own = Self::TEXTS.iter().find(|(_, rules)| *rules == self);
+        own.map_or("", |(text, _)| *text)
+    }
+
+    /// What [`Self::as_str`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::TEXTS.iter().find(|(own, _)| *own == text).map(|(_, rules)| *rules)
+    }
+
+    /// The edit of a response that needs nothing else, whatever call it answers; `None` where the
+    /// call has to be looked at: for what isn't final, a 401, a redirect, a stream of events.
+    ///
+    /// It hangs on these arguments alone, and of the headers only on those of [`kind`].
+    pub fn plain<'a>(
+        self,
+        status: u16,
+        headers: &[(&'a str, &'a str)],
+    ) -> Option<ResponseEdit<'a>> {
+        let is_plain = matches!(status, 200..=599)
+            && status != 401
+            && find(headers, "location").is_none()
+            && !is_event_stream(headers);
+        if !is_plain {
+            return None;
+        }
+        edit(self, status, headers, None).ok()
+    }
+
     /// The headers that are set whatever the response says.
     const fn fixed(self) -> &'static [(&'static str, &'static str)] {
         match self.navigation {
@@ -120,7 +190,7 @@ pub fn edit<'a>(
     headers: &[(&'a str, &'a str)],
     location: Option<Location>,
 ) -> Result<ResponseEdit<'a>, ProblemCode> {
-    let header = |name| headers.iter().find(|(found, _)| *found == name).map(|(_, value)| *value);
+    let header = |name| find(headers, name);
     let named = ConnectionOptions::parse(header("connection"));
     let drop = headers
         .iter()
@@ -148,9 +218,12 @@ pub fn edit<'a>(
     Ok(edit)
 }
 
+fn is_always_dropped(name: &str) -> bool {
+    DROPPED.binary_search(&name).is_ok() || name.starts_with(DROPPED_PREFIX)
+}
+
 fn is_dropped(rules: ResponseRules, name: &str, value: &str) -> bool {
-    DROPPED.binary_search(&name).is_ok()
-        || name.starts_with(DROPPED_PREFIX)
+    is_always_dropped(name)
         || (rules.is_personal && DROPPED_IF_PERSONAL.contains(&name))
         || (rules.navigation != Navigation::Page && name == "content-security-policy-report-only")
         || (name == "www-authenticate" && asks_for_a_password(value))
@@ -202,6 +275,19 @@ fn attachment(disposition: Option<&str>) -> Cow<'static, str> {
         Some(rest) if !rest.is_empty() => Cow::Owned(format!("attachment; {rest}")),
         _ => Cow::Borrowed("attachment"),
     }
+}
+
+/// Server-sent events (HTML Standard §9.2): an answer that has no end of its own.
+pub fn is_event_stream(headers: &[(&str, &str)]) -> bool {
+    const TYPE: &str = "text/event-stream";
+    find(headers, "content-type")
+        .and_then(|given| given.get(..TYPE.len()))
+        .is_some_and(|given| given.eq_ignore_ascii_case(TYPE))
+}
+
+fn find<'a>(headers: &[(&'a str, &'a str)], name: &str) -> Option<&'a str> {
+    debug_assert!(kind(name) & kinds::READ != 0, "{name} isn't handed over");
+    headers.iter().find(|(found, _)| *found == name).map(|(_, value)| *value)
 }
 
 #[cfg(test)]

@@ -346,7 +346,7 @@ test("without kv_delayed_logout there is nobody to hear a logout token", async (
 
 test("a call that waited for a refresh when the core trapped is served by the next instance", async () => {
   // As in trap.test.mjs: the entry itself calls the real instance with a pointer past its memory.
-  const ENTRY = /async fetch\(request,env,ctx\)\{.*?try\{/s;
+  const ENTRY = /[{,]fetch\(request,env,ctx\)\{.*?try\{/s;
   const other = await startWorld({
     providerSettings: { rotates_refresh_tokens: false },
     settings: kvSettings(),

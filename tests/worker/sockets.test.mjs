@@ -286,7 +286,7 @@ test("an open bound socket is no use of the session: the idle limit ends both", 
 test("a store that doesn't say whether the session lives closes what is bound to it, with another code", { timeout: 60_000 }, async (t) => {
   const patch = (source) =>
     source
-      .replace(/async fetch\(request,env,ctx\)\{/, (start) => `${start} if (request.url.includes("/test/")) { globalThis.store = request.url.split("/test/")[1]; return new Response(); }`)
+      .replace(/(?<=[{,])fetch\(request,env,ctx\)\{/, (start) => `${start} if (request.url.includes("/test/")) { globalThis.store = request.url.split("/test/")[1]; return new Response(); }`)
       .replace(/async function ask\([^)]*\)\{/, (start) => `${start} if (globalThis.store === "silent") return new Promise(() => {}); if (globalThis.store === "broken") throw new Error("no store");`);
   const other = await startWorld({ worker: { patch }, routes: () => [{ path: "/bound/*", upstream: { url: api.url }, connections: "bound", resource: AUDIENCE }] });
   t.after(() => other.stop());

@@ -10,7 +10,7 @@ import { assertProblem, startWorld } from "./support/world.mjs";
 
 const TRAP = "wasm.plan(4294967295,64,0)";
 // Where the entry's own catch begins.
-const ENTRY = /async fetch\(request,env,ctx\)\{.*?try\{/s;
+const ENTRY = /[{,]fetch\(request,env,ctx\)\{.*?try\{/s;
 
 function patch(source) {
   assert.match(source, ENTRY, "the entry has the place that the test knows");

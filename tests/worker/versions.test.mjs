@@ -8,7 +8,7 @@ import { until } from "./support/wait.mjs";
 import { assertProblem, startWorld } from "./support/world.mjs";
 
 // Where the entry and the object's class begin.
-const FETCH = /async fetch\(request,env,ctx\)\{/;
+const FETCH = /(?<=[{,])fetch\(request,env,ctx\)\{/;
 const COMMAND = /async command\(text\)\{try\{/;
 
 function patch(source) {

@@ -127,3 +127,43 @@ fn a_token_doesnt_show_in_debug() {
     let edit = edit(&head, Some(&Secret::from("the-token")));
     assert!(!format!("{edit:?}").contains("the-token"));
 }
+
+/// The head as the entry hands it over, and what it drops without asking.
+fn handed_over(headers: &[(&str, &str)]) -> (String, Vec<String>) {
+    let whole = |name: &str, value: &str| kind(name) & kinds::WHOLE != 0 && value != "keep-alive";
+    let is_whole = headers.iter().any(|(name, value)| whole(name, value));
+    let mut text = String::new();
+    let mut dropped = Vec::new();
+    for (name, value) in headers {
+        if is_whole || kind(name) & kinds::READ != 0 {
+            text.push_str(&format!("{name}: {value}\n"));
+        }
+        if !is_whole && kind(name) & kinds::DROPPED != 0 {
+            dropped.push((*name).to_owned());
+        }
+    }
+    (text, dropped)
+}
+
+#[test]
+fn what_is_not_handed_over_changes_nothing_that_is_not_dropped_anyway() {
+    let corpus = corpus();
+    let cases = corpus.iter().map(|case| (case.name.to_ascii_lowercase(), case.value.clone()));
+    let more = [("connection", "keep-alive"), ("connection", "x-a"), ("upgrade", "websocket")];
+    let more = more.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    for (name, value) in cases.chain(more) {
+        let headers =
+            [("cookie", "a=1"), (&*name, &*value), ("x-a", "1"), ("accept-encoding", "gzip")];
+        let text: String = headers.map(|(name, value)| format!("{name}: {value}\n")).concat();
+        let (part, dropped) = handed_over(&headers);
+        let sorted = |mut names: Vec<String>| {
+            names.sort_unstable();
+            names.dedup();
+            names
+        };
+        let (drop, set) = edited(&text, Some("ours"));
+        let (part_drop, part_set) = edited(&part, Some("ours"));
+        assert_eq!(sorted([part_drop, dropped].concat()), sorted(drop), "{name}: {value}");
+        assert_eq!(part_set, set, "{name}: {value}");
+    }
+}

@@ -163,3 +163,52 @@ fn only_statuses_that_the_runtime_can_build_go_through() {
         assert_eq!(check_status(status), Ok(()), "{status}");
     }
 }
+
+/// What the entry hands over of a response, and what it drops without asking.
+fn handed_over<'a>(
+    headers: &[(&'a str, &'a str)],
+) -> (Vec<(&'a str, &'a str)>, Vec<(&'a str, &'a str)>) {
+    let whole = |name: &str, value: &str| kind(name) & kinds::WHOLE != 0 && value != "keep-alive";
+    if headers.iter().any(|(name, value)| whole(name, value)) {
+        return (headers.to_vec(), vec![]);
+    }
+    let has = |bit| move |(name, _): &&(&str, &str)| kind(name) & bit != 0;
+    let read = headers.iter().filter(has(kinds::READ)).copied().collect();
+    (read, headers.iter().filter(has(kinds::DROPPED)).copied().collect())
+}
+
+#[test]
+fn what_is_not_handed_over_changes_nothing_that_is_not_dropped_anyway() {
+    let known = DROPPED.iter().chain(READ).chain(DROPPED_IF_PERSONAL).copied();
+    let names: Vec<_> = known.chain(["access-control-allow-origin", "etag", "x-a"]).collect();
+    let rules = ResponseRules::TEXTS.map(|(_, rules)| rules);
+    for value in ["", "keep-alive", "x-a, etag", "basic", "public, max-age=60", "text/event-stream"]
+    {
+        for name in &names {
+            let headers = [("vary", "accept"), (*name, value), ("x-a", "1"), ("etag", "2")];
+            let (read, dropped) = handed_over(&headers);
+            for rules in rules {
+                let whole = edit(rules, 200, &headers, None).unwrap();
+                let mut part = edit(rules, 200, &read, None).unwrap();
+                assert_eq!(part.set, whole.set, "{name}: {value}");
+                part.drop.extend(dropped.iter().map(|(name, _)| *name));
+                part.drop.sort_unstable();
+                part.drop.dedup();
+                let mut drop = whole.drop.clone();
+                drop.sort_unstable();
+                drop.dedup();
+                assert_eq!(part.drop, drop, "{name}: {value}");
+                assert_eq!(rules.plain(200, &headers), rules.plain(200, &read).map(|_| whole));
+            }
+        }
+    }
+}
+
+#[test]
+fn rules_come_back_as_they_went() {
+    for (text, rules) in ResponseRules::TEXTS {
+        assert_eq!((rules.as_str(), ResponseRules::parse(text)), (text, Some(rules)));
+    }
+    assert_eq!(ResponseRules::parse(""), None);
+    assert!(READ.is_sorted() && DROPPED.is_sorted());
+}
