@@ -5,9 +5,8 @@
 import assert from "node:assert/strict";
 import { createHmac, generateKeyPairSync } from "node:crypto";
 import { after, afterEach, before, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 
-import { until } from "./support/wait.mjs";
+import { nextSecond, until } from "./support/wait.mjs";
 import { ALICE, assertProblem, BOB, CLIENT_ID, startWorld } from "./support/world.mjs";
 
 const CACHE = 3;
@@ -32,9 +31,6 @@ const audit = (event) => world.worker.audit.filter((entry) => entry.event === ev
 /** The log's lines of one kind, once there are more than `count`: a line comes a moment after the answer. */
 const heard = (event, count) => until(() => audit(event).length > count && audit(event).slice(count), `a line ${event}`);
 const seconds = () => Math.floor(Date.now() / 1000);
-
-/** Dates are whole seconds: what comes after this is told from what was before it. */
-const nextSecond = () => sleep(1005 - (Date.now() % 1000));
 
 /** A browser with a session, and the `sid` of the provider's session that it came of. */
 async function signedIn(user = ALICE) {
@@ -406,7 +402,7 @@ test("a provider that knows no sid: its token is by sub, and ends them all", asy
     assert.equal(JSON.parse(Buffer.from(sent.token.split(".")[1], "base64url")).sid, undefined);
     assert.deepEqual([await other.isAlive(one), await other.isAlive(two), await other.isAlive(his)], [false, false, true]);
     // With a sid that no session here has: it may be any of the sessions without one.
-    await sleep(1005 - (Date.now() % 1000));
+    await nextSecond();
     const third = await other.loggedIn();
     assert.equal((await other.tell({ claims: { sub: ALICE.sub, sid: "unheard-of" } })).status, 200);
     assert.equal(await other.isAlive(third), false);

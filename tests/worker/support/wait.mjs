@@ -13,6 +13,9 @@ export async function until(condition, what, limit = 10_000) {
   }
 }
 
+/** Tokens are dated in whole seconds: what comes after this is told from what was before it. */
+export const nextSecond = () => sleep(1005 - (Date.now() % 1000));
+
 /** A promise with its resolve at hand: a gate that a test opens. */
 export function gate() {
   let open;
