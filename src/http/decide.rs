@@ -61,11 +61,9 @@ pub struct Forward<'c, 'h> {
     /// The method.
     pub method: Method,
     /// What is changed about its headers.
-    pub headers: RequestEdit<'h>,
+    pub headers: RequestEdit,
     /// The token that went along, and by whose leave.
     pub attached: Option<Attached>,
-    /// Whether a WebSocket is asked for: a 101 is an answer to nothing else.
-    pub is_socket: bool,
     /// How the response is treated.
     pub response: ResponseRules,
     /// Whether and how it may be sent once more after the API's 401.
@@ -265,11 +263,7 @@ impl<'c, 'h> Call<'c, 'h> {
     fn forward(self, attached: Option<(&GrantedToken, CsrfVerified)>) -> Decision<'c, 'h> {
         let Self { origin, route, head, .. } = self;
         let access_token = attached.as_ref().map(|(token, _)| &token.access_token);
-        let is_socket = head.asks_for_socket();
-        let mut headers = request_headers::edit(head, access_token);
-        if is_socket {
-            headers.keep_handshake();
-        }
+        let headers = request_headers::edit(head, access_token);
         Decision::Forward(Forward {
             route,
             origin,
@@ -280,7 +274,6 @@ impl<'c, 'h> Call<'c, 'h> {
             },
             method: head.method,
             headers,
-            is_socket,
             response: ResponseRules {
                 navigation: route.navigation,
                 // A route that needs a session forwards nothing before it was tested.

@@ -140,30 +140,36 @@ pub fn kind(name: &str) -> u8 {
         | bit(matches!(name, "connection" | "upgrade"), kinds::WHOLE)
 }
 
-/// What is changed about a request's headers on their way to an API.
-#[derive(Debug, Default)]
-pub struct RequestEdit<'a> {
-    /// Names to delete, as they came.
-    pub drop: Vec<&'a str>,
+/// What is changed about a request's headers on their way to an API, besides what stays here by its
+/// name ([`RequestEdit::dropped`]).
+#[derive(Debug)]
+pub struct RequestEdit {
+    /// A WebSocket is asked for: its handshake goes on.
+    pub is_socket: bool,
     /// Headers to set, after the deletions.
     pub set: Vec<(&'static str, Secret<String>)>,
 }
 
-impl RequestEdit<'_> {
-    /// Lets pass what asks the API for a WebSocket.
-    pub fn keep_handshake(&mut self) {
-        self.drop.retain(|name| !HANDSHAKE.contains(name));
+impl RequestEdit {
+    /// The names to delete, as they came in `head`.
+    pub fn dropped<'a>(&self, head: &RequestHead<'a>) -> Vec<&'a str> {
+        let named = ConnectionOptions::parse(head.known.connection);
+        let names = head.headers().map(|(name, _)| name);
+        names
+            .filter(|name| is_dropped(name) || named.contains(name))
+            .filter(|name| !(self.is_socket && HANDSHAKE.contains(name)))
+            .collect()
     }
 }
 
+/// Whether it hangs on more than each name which of the headers go on: see [`kinds::WHOLE`].
+pub fn is_whole(head: &RequestHead<'_>) -> bool {
+    head.known.upgrade.is_some()
+        || head.known.connection.is_some_and(|options| options != "keep-alive")
+}
+
 /// The edit for `head`, with the access token that is attached, if any.
-pub fn edit<'a>(head: &RequestHead<'a>, access_token: Option<&Secret<String>>) -> RequestEdit<'a> {
-    let named = ConnectionOptions::parse(head.known.connection);
-    let drop = head
-        .headers()
-        .map(|(name, _)| name)
-        .filter(|name| is_dropped(name) || named.contains(name))
-        .collect();
+pub fn edit(head: &RequestHead<'_>, access_token: Option<&Secret<String>>) -> RequestEdit {
     let mut set = Vec::with_capacity(2);
     if let Some(accepted) = head.known.accept_encoding {
         // workerd decodes and encodes these two only; the rest would come back as it is.
@@ -172,7 +178,7 @@ pub fn edit<'a>(head: &RequestHead<'a>, access_token: Option<&Secret<String>>) -
     if let Some(token) = access_token {
         set.push(("authorization", bearer(token)));
     }
-    RequestEdit { drop, set }
+    RequestEdit { is_socket: head.asks_for_socket(), set }
 }
 
 /// The value of `Authorization` (RFC 6750 §2.1).

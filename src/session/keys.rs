@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::{
     SessionId, SessionKey,
-    seal::{Purpose, SealKey, push_with_length},
+    seal::{Purpose, SealKey},
 };
 use crate::{base64url, secret::Secret};
 
@@ -25,7 +25,8 @@ pub struct KeyRing {
     /// Never empty; the first seals.
     first: RingKey,
     others: Vec<RingKey>,
-    name_key: Secret<[u8; 32]>,
+    /// HMAC under `NAME_KEY`, begun: every call checks a cookie's tag.
+    names: Hmac<Sha256>,
 }
 
 #[derive(Clone)]
@@ -96,7 +97,9 @@ impl KeyRing {
         }
         let mut ring = ring.into_iter();
         let first = ring.next().ok_or(KeyRingFault::Form(1))?;
-        Ok(Self { first, others: ring.collect(), name_key })
+        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+        let names = Hmac::new_from_slice(name_key.expose()).expect("HMAC takes a key of any length");
+        Ok(Self { first, others: ring.collect(), names })
     }
 
     /// The session cookie's value: SessionId ‖ tag, 64 characters of base64url.
@@ -155,13 +158,11 @@ impl KeyRing {
     }
 
     fn mac(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
-        let mut text = Vec::new();
-        push_with_length(&mut text, label.as_bytes());
-        parts.iter().for_each(|part| push_with_length(&mut text, part));
-        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.name_key.expose())
-            .expect("HMAC takes a key of any length");
-        mac.update(&text);
+        let mut mac = self.names.clone();
+        for part in std::iter::once(label.as_bytes()).chain(parts.iter().copied()) {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
         mac.finalize().into_bytes().into()
     }
 }
