@@ -12,15 +12,18 @@ use serde::{Deserialize, Serialize};
 use super::{
     end_subject::{AdminGate, Admission},
     grants::WarmGrants,
+    step_up,
     watch::Watch,
 };
 use crate::{
     config::{Config, Connections},
     http::{
+        challenge::StepUp,
         decide::{After401, Ask, Decision, Forward, Grant, decide},
         forward::{Location, map_location},
         head::RequestHead,
         message::Answer,
+        navigation,
         problem::{ProblemCode, problem},
         response_headers::{self, ResponseEdit, ResponseRules},
         route::EndpointName,
@@ -191,7 +194,16 @@ impl Calls {
             (decision, _) => decision,
         };
         let Decision::Forward(forward) = decision else { return Err(internal()) };
-        if journey.may_ask_again(status)
+        // Another token of the same login would be refused like this one.
+        let step_up = journey.step_up(status, headers);
+        if let Some(step_up) = &step_up
+            && navigation::dest(head).is_none()
+            && let Some(answer) = step_up::answer(config, forward.origin, step_up)
+        {
+            return Err(Step::Answer(answer));
+        }
+        if step_up.is_none()
+            && journey.may_ask_again(status)
             && let After401::Refresh { epoch } = forward.after_401(now)
             && let Decision::Ask(ask) = decide(config, head)
         {
@@ -254,6 +266,7 @@ impl Journey {
         headers: &Headers<'r>,
     ) -> Option<Result<ResponseEdit<'r>, Answer>> {
         let is_plain = !self.may_ask_again(status)
+            && self.step_up(status, headers).is_none()
             && status != 101
             && find(headers, "location").is_none()
             && !is_event_stream(headers);
@@ -277,6 +290,14 @@ impl Journey {
         response_headers::check_status(status)
             .and_then(|()| response_headers::edit(self.rules, status, headers, location))
             .map_err(problem)
+    }
+
+    /// What the API asks of the login, in place of the token's.
+    fn step_up(&self, status: u16, headers: &Headers<'_>) -> Option<StepUp> {
+        if status != 401 || self.token.is_none() {
+            return None;
+        }
+        find(headers, "www-authenticate").and_then(StepUp::find)
     }
 
     const fn may_ask_again(&self, status: u16) -> bool {

@@ -151,6 +151,9 @@ problems! {
     Unauthenticated = 401 "unauthenticated" Browser "You are not logged in"
         "There is no session, or it has ended."
         "The app: navigate to `login_url`.";
+    InsufficientUserAuthentication = 401 "insufficient_user_authentication" Browser "A stronger or more recent login is needed"
+        "The API asks for a login of another kind, or for one that is more recent, than this session's."
+        "The app: navigate to `login_url`, which asks the provider for what the API wants; add `return_to` to it.";
     SessionUnavailable = 503 "session_unavailable" Us "The session can't be reached at the moment"
         "The place where sessions are kept did not answer. The session itself is not lost."
         "Nobody at once: try again after `Retry-After`; if it lasts, the operator looks at the Durable Object's errors.";
