@@ -233,6 +233,17 @@ function watchSession(lines, env, ctx, end) {
   return stop;
 }
 
+// What was sent for, or nothing if it isn't there in time. The call itself ends with this request.
+function within(sent, limit) {
+  let timer;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, limit);
+  });
+  // Nobody may be left to hear of it.
+  sent.catch(() => {});
+  return Promise.race([sent, late]).finally(() => clearTimeout(timer));
+}
+
 function discard(response, ctx) {
   if (response.body !== null) ctx.waitUntil(response.body.cancel().catch(() => {}));
 }
@@ -247,7 +258,8 @@ async function follow(plan, head, request, env, ctx) {
   for (;;) {
     const lines = plan.split("\n");
     switch (lines[0]) {
-      // method, URL, binding, whether the body is kept, cache mode, journey, names to drop, headers…
+      // method, URL, binding, whether the body is kept, cache mode, time-out, journey, names to drop,
+      // headers…
       case "F": {
         if (held !== null) {
           if (body instanceof ReadableStream) {
@@ -259,20 +271,25 @@ async function follow(plan, head, request, env, ctx) {
           held = null;
         }
         if (lines[4] === "keep" && body instanceof ReadableStream) body = await request.arrayBuffer();
-        const init = { method: lines[1], headers: changed(request.headers, lines, 7), redirect: "manual" };
+        const init = { method: lines[1], headers: changed(request.headers, lines, 8), redirect: "manual" };
         if (lines[5] !== "default") init.cache = lines[5];
         if (body !== null) init.body = body;
         let response;
         try {
-          response = await (lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init));
+          const sent = lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init);
+          response = await (lines[6] === "" ? sent : within(sent, Number(lines[6])));
         } catch {
           enterWorkerHalf(env);
           plan = core.upstream_unreachable();
           break;
         }
         enterWorkerHalf(env);
-        plan = core.relay(head, lines[6], headText(response.status, "", response.headers), Date.now());
-        held = { response, journey: lines[6] };
+        if (response === undefined) {
+          plan = core.upstream_timed_out();
+          break;
+        }
+        plan = core.relay(head, lines[7], headText(response.status, "", response.headers), Date.now());
+        held = { response, journey: lines[7] };
         break;
       }
       // names to drop, headers to set…

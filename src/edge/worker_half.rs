@@ -189,6 +189,12 @@ pub fn upstream_unreachable() -> String {
     answered(&problem(ProblemCode::UpstreamUnreachable))
 }
 
+/// The answer where the API didn't begin to answer in its route's time.
+#[wasm_bindgen]
+pub fn upstream_timed_out() -> String {
+    answered(&problem(ProblemCode::UpstreamTimedOut))
+}
+
 /// The answer to a person whose navigation came to nothing because the core trapped: a page that
 /// says so. (A program gets the entry's own problem.)
 #[wasm_bindgen]
@@ -275,14 +281,15 @@ fn asking_text(asking: &Asking) -> String {
     }
 }
 
-/// `F`, method, URL, binding, whether the body is kept, the cache mode, the journey, names to drop,
-/// headers to set. What a token fetched is for no cache on the way, whatever a zone's rules say.
+/// `F`, method, URL, binding, whether the body is kept, the cache mode, how many milliseconds the
+/// response's head may take (empty is for ever), the journey, names to drop, headers to set. What a token fetched is for no cache on the way, whatever a zone's rules say.
 fn forward_text(forward: &Forward<'_, '_>, journey: &Journey) -> String {
     let Ok(journey) = serde_json::to_string(journey) else { return internal() };
     let keep = if forward.replay == Replay::KeepBody { "keep" } else { "" };
     let cache = if forward.attached.is_some() { "no-store" } else { "default" };
+    let timeout = forward.route.timeout.map_or_else(String::new, |it| it.as_millis().to_string());
     let mut plan = format!(
-        "F\n{}\n{}\n{}\n{keep}\n{cache}\n{journey}\n{}",
+        "F\n{}\n{}\n{}\n{keep}\n{cache}\n{timeout}\n{journey}\n{}",
         forward.method.as_str(),
         forward.url.as_str(),
         forward.binding.unwrap_or_default(),

@@ -173,6 +173,9 @@ problems! {
     UpstreamUnreachable = 502 "upstream_unreachable" Api "The API can't be reached"
         "The connection to the API failed."
         "Whoever runs the API; or the operator: check the route's `upstream`.";
+    UpstreamTimedOut = 504 "upstream_timed_out" Api "The API takes too long"
+        "The API did not begin to answer within the time that its route allows. Whether it acted is not known."
+        "Whoever runs the API; or the operator: raise the route's `upstream.timeout_seconds`, or leave it out.";
     UpstreamRedirectRefused = 502 "upstream_redirect_refused" Api "The API redirected to where it can't be followed"
         "The API's redirect points at an address of its own that no route leads to."
         "The operator: widen the route or correct the API's redirect (often http/https, a trailing slash or a login page).";
