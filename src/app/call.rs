@@ -12,15 +12,18 @@ use serde::{Deserialize, Serialize};
 use super::{
     end_subject::{AdminGate, Admission},
     grants::WarmGrants,
+    step_up,
     watch::Watch,
 };
 use crate::{
     config::{Config, Connections},
     http::{
+        challenge::StepUp,
         decide::{After401, Ask, Decision, Forward, Grant, decide},
         forward::{Location, map_location},
         head::RequestHead,
         message::Answer,
+        navigation,
         problem::{ProblemCode, problem},
         response_headers::{self, ResponseEdit, ResponseRules},
         route::EndpointName,
@@ -42,7 +45,7 @@ pub struct Calls {
 
 /// What is to be done next.
 #[derive(Debug)]
-pub enum Step<'c, 'h> {
+pub enum Step<'c> {
     /// Answer this.
     Answer(Answer),
     /// Run this endpoint.
@@ -52,7 +55,7 @@ pub enum Step<'c, 'h> {
     /// Leave it to the static files.
     Elsewhere,
     /// Send the call on, and come back with the response and the journey.
-    Forward(Box<Forward<'c, 'h>>, Journey),
+    Forward(Box<Forward<'c>>, Journey),
     /// Ask the session's object, and come back with its reply and the question.
     Ask(Box<Asking>),
     /// Let the API's own 401 through: no other token is to be had.
@@ -116,7 +119,7 @@ impl Calls {
         config: &'c Config,
         head: &'h RequestHead<'h>,
         now: Timestamp,
-    ) -> Step<'c, 'h> {
+    ) -> Step<'c> {
         let ask = match decide(config, head) {
             Decision::Ask(ask) => ask,
             Decision::Endpoint(EndpointName::EndSubject, _) => {
@@ -142,7 +145,7 @@ impl Calls {
         head: &'h RequestHead<'h>,
         question: &Question,
         reply: Option<&Reply>,
-    ) -> Step<'c, 'h> {
+    ) -> Step<'c> {
         let Decision::Ask(ask) = decide(config, head) else { return internal() };
         let key = ask.session_id.key();
         let token = match reply {
@@ -181,7 +184,7 @@ impl Calls {
         status: u16,
         headers: &Headers<'r>,
         now: Timestamp,
-    ) -> Result<Relay<'r>, Step<'c, 'h>> {
+    ) -> Result<Relay<'r>, Step<'c>> {
         let mut session = None;
         let decision = match (decide(config, head), journey.token) {
             (Decision::Ask(ask), Some(token)) => {
@@ -192,7 +195,16 @@ impl Calls {
             (decision, _) => decision,
         };
         let Decision::Forward(forward) = decision else { return Err(internal()) };
-        if journey.may_ask_again(status)
+        // Another token of the same login would be refused like this one.
+        let step_up = journey.step_up(status, headers);
+        if let Some(step_up) = &step_up
+            && navigation::dest(head).is_none()
+            && let Some(answer) = step_up::answer(config, forward.origin, step_up)
+        {
+            return Err(Step::Answer(answer));
+        }
+        if step_up.is_none()
+            && journey.may_ask_again(status)
             && let After401::Refresh { epoch } = forward.after_401(now)
             && let Decision::Ask(ask) = decide(config, head)
         {
@@ -201,7 +213,7 @@ impl Calls {
         let watch = session
             .filter(|_| forward.route.connections == Connections::Bound)
             .map(|session_id| Box::new(Watch::new(&config.session, session_id)));
-        if forward.is_socket && status == 101 {
+        if forward.headers.is_socket && status == 101 {
             let edit = response_headers::edit(journey.rules, status, headers, None);
             return edit
                 .map(|edit| Relay::Socket(edit, watch))
@@ -228,12 +240,7 @@ impl Calls {
         self.grants.forget(session);
     }
 
-    fn ask<'c, 'h>(
-        &self,
-        ask: &Ask<'_, '_>,
-        refused_epoch: Option<u64>,
-        now: Timestamp,
-    ) -> Step<'c, 'h> {
+    fn ask<'c>(&self, ask: &Ask<'_, '_>, refused_epoch: Option<u64>, now: Timestamp) -> Step<'c> {
         Step::Ask(Box::new(Asking {
             key: ask.session_id.key(),
             command: Command::Access {
@@ -263,6 +270,14 @@ impl Journey {
             .map_err(problem)
     }
 
+    /// What the API asks of the login, in place of the token's.
+    fn step_up(&self, status: u16, headers: &Headers<'_>) -> Option<StepUp> {
+        if status != 401 || self.token.is_none() {
+            return None;
+        }
+        find(headers, "www-authenticate").and_then(StepUp::find)
+    }
+
     const fn may_ask_again(&self, status: u16) -> bool {
         status == 401 && self.token.is_some() && !self.is_renewed
     }
@@ -289,7 +304,7 @@ fn step<'c, 'h>(
     decision: Decision<'c, 'h>,
     token: Option<TokenFacts>,
     is_renewed: bool,
-) -> Step<'c, 'h> {
+) -> Step<'c> {
     match decision {
         Decision::Answer(answer) => Step::Answer(answer),
         Decision::Elsewhere => Step::Elsewhere,
@@ -304,7 +319,7 @@ fn step<'c, 'h>(
     }
 }
 
-fn internal<'c, 'h>() -> Step<'c, 'h> {
+fn internal<'c>() -> Step<'c> {
     Step::Answer(problem(ProblemCode::Internal))
 }
 

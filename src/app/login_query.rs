@@ -93,6 +93,17 @@ impl LoginQuery {
         Some(())
     }
 
+    /// The login's URL with the caller's parameters, for a page that adds its own `return_to`; none
+    /// if there are none.
+    pub(super) fn url_to_come_back_from(&self, config: &Config, origin: &Origin) -> Option<String> {
+        if self.extra.is_empty() {
+            return None;
+        }
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(&self.extra);
+        Some(format!("{}{}/login?{}", origin.serialized, config.base_path, query.finish()))
+    }
+
     /// The login's own URL again, as a path of ours: only what was checked is in it.
     pub(super) fn url(&self, config: &Config) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());

@@ -27,6 +27,7 @@ pub mod refresh;
 pub mod revoke;
 mod session;
 mod sessions;
+mod step_up;
 pub mod watch;
 pub mod work;
 

@@ -200,6 +200,8 @@ pub struct Route {
     pub path: RoutePath,
     /// Where it goes.
     pub upstream: Upstream,
+    /// How long the head of a response may take; for ever if nothing is said.
+    pub timeout: Option<Duration>,
     /// Whether a session is needed.
     pub session: SessionRequirement,
     /// What happens to documents, frames and service workers.

@@ -1,11 +1,13 @@
 //! The routes: which paths go to which API, and what goes with them.
 
+use std::time::Duration;
+
 use super::{
     Connections, CsrfPolicy, Navigation, Route, RoutePath, SessionRequirement, Upstream,
     address::{WebUrl, is_canonical_path, is_resource, is_scope_token, is_under},
     fault::{Faults, shown_text},
     parse::Environment,
-    table::{Field, Table},
+    table::{Field, Span, Table},
 };
 use crate::{http::Method, session::TokenKey};
 
@@ -33,6 +35,7 @@ struct Draft<'a> {
     field: Field<'a>,
     path: Option<RoutePath>,
     upstream: Option<Upstream>,
+    timeout: Option<Duration>,
     shares_token: bool,
     rest: Rest,
 }
@@ -82,6 +85,7 @@ impl Draft<'_> {
         Some(Route {
             path: self.path?,
             upstream: self.upstream?,
+            timeout: self.timeout,
             session,
             navigation,
             connections,
@@ -113,7 +117,8 @@ fn read_route<'a>(
     faults: &mut Faults,
 ) -> Draft<'a> {
     let path = read_path(table, surroundings.base_path, faults);
-    let upstream = read_upstream(table, environment, surroundings.allow_loopback_http, faults);
+    let (upstream, timeout) =
+        read_upstream(table, environment, surroundings.allow_loopback_http, faults);
     let session = table.choice(
         "session",
         &[
@@ -167,7 +172,7 @@ fn read_route<'a>(
     }
     let rest =
         Rest { session, navigation, connections, token, methods, strip_prefix, retry_after_401 };
-    Draft { field, path, upstream, shares_token, rest }
+    Draft { field, path, upstream, timeout, shares_token, rest }
 }
 
 fn read_path(table: &mut Table<'_>, base_path: &str, faults: &mut Faults) -> Option<RoutePath> {
@@ -204,11 +209,11 @@ fn read_upstream(
     environment: &Environment,
     allow_loopback_http: bool,
     faults: &mut Faults,
-) -> Option<Upstream> {
+) -> (Option<Upstream>, Option<Duration>) {
     const EXPECTED: &str = "{ url = \"https://api.example.com\" } or { service = \"BINDING\" }";
-    let field = table.required("upstream", EXPECTED, faults)?;
-    field.table(faults, |upstream, faults| {
-        match (upstream.field("url"), upstream.field("service")) {
+    let Some(field) = table.required("upstream", EXPECTED, faults) else { return (None, None) };
+    let read = field.table(faults, |upstream, faults| {
+        let target = match (upstream.field("url"), upstream.field("service")) {
             (Some(url), None) => read_upstream_url(&url, allow_loopback_http, faults),
             (None, Some(service)) => read_upstream_service(&service, environment, faults),
             (Some(_), Some(_)) => {
@@ -219,8 +224,22 @@ fn read_upstream(
                 faults.add(field.key.clone(), "neither url nor service", EXPECTED);
                 None
             }
-        }
-    })?
+        };
+        (target, read_timeout(upstream, faults))
+    });
+    read.unwrap_or_default()
+}
+
+fn read_timeout(upstream: &mut Table<'_>, faults: &mut Faults) -> Option<Duration> {
+    let timeout = Span {
+        name: "timeout_seconds",
+        default: 0.0,
+        unit_seconds: 1.0,
+        seconds: 1.0..=600.0,
+        expected: "a number of seconds from 1 to 600; leave it out for none",
+    };
+    upstream.field(timeout.name)?;
+    upstream.span(&timeout, faults)
 }
 
 /// Origin and path must be in canonical form; one trailing slash is cut off.

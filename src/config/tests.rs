@@ -116,6 +116,7 @@ fn a_right_configuration_is_read_whole_with_its_defaults() {
     assert_eq!(orders.session, SessionRequirement::Required);
     assert_eq!(orders.navigation, Navigation::Refuse);
     assert_eq!(orders.connections, Connections::Refuse);
+    assert_eq!(orders.timeout, None);
     assert_eq!(orders.token.resource.as_deref(), Some("https://orders.example.com"));
     assert!(!orders.strip_prefix && !orders.retry_after_401);
     let all_but_options: Vec<_> =
@@ -157,7 +158,7 @@ fn every_setting_arrives() {
         },
         "routes": [{
             "path": "/api/*",
-            "upstream": { "service": "API" },
+            "upstream": { "service": "API", "timeout_seconds": 2.5 },
             "session": "optional",
             "navigation": "page",
             "connections": "bound",
@@ -193,6 +194,7 @@ fn every_setting_arrives() {
     assert_eq!(route.session, SessionRequirement::Optional);
     assert_eq!(route.navigation, Navigation::Page);
     assert_eq!(route.connections, Connections::Bound);
+    assert_eq!(route.timeout, Some(Duration::from_millis(2500)));
     assert_eq!(route.token.scope.as_deref(), Some("read write"));
     assert_eq!(route.methods, [Method::Get, Method::Options]);
     assert!(route.strip_prefix && route.retry_after_401);

@@ -165,10 +165,31 @@ async function askKv(env, ctx, entry, text) {
 }
 
 function answer(text) {
+  return answered(read(text));
+}
+
+function answered({ body, init }) {
+  return new Response(body, init);
+}
+
+function read(text) {
   const { status, headers, body } = JSON.parse(text);
   const list = new Headers();
   for (const [name, value] of headers) list.append(name, value);
-  return new Response(body === "" ? null : body, { status, headers: list });
+  return { body: body === "" ? null : body, init: { status, headers: list } };
+}
+
+// Refusals of calls, by their text: there are few, and whoever is refused asks again.
+const refusals = new Map();
+
+function refuse(text) {
+  let refusal = refusals.get(text);
+  if (refusal === undefined) {
+    refusal = read(text);
+    if (refusals.size >= 100) refusals.clear();
+    refusals.set(text, refusal);
+  }
+  return answered(refusal);
 }
 
 // Deletes the names in line `from` and sets the headers in the lines after it.
@@ -307,15 +328,27 @@ function bodyOf(request) {
   return request.body === null || request.headers.get("content-length") === "0" ? null : request.body;
 }
 
-// F, method, URL, binding, whether the body is kept, cache mode, the response's rules, journey, names to
-// drop, headers to set…
+// What was sent for, or nothing if it isn't there in time. The call itself ends with this request.
+function within(sent, limit) {
+  let timer;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, limit);
+  });
+  // Nobody may be left to hear of it.
+  sent.catch(() => {});
+  return Promise.race([sent, late]).finally(() => clearTimeout(timer));
+}
+
+// F, method, URL, binding, whether the body is kept, cache mode, time-out, the response's rules, journey,
+// names to drop, headers to set…
 function send(lines, dropped, request, body, env) {
   const headers = new Headers(request.headers);
   for (const name of dropped) headers.delete(name);
-  const init = { method: lines[1], headers: change(headers, lines, 8), redirect: "manual" };
+  const init = { method: lines[1], headers: change(headers, lines, 9), redirect: "manual" };
   if (lines[5] !== "default") init.cache = lines[5];
   if (body !== null) init.body = body;
-  return lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init);
+  const sent = lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init);
+  return lines[6] === "" ? sent : within(sent, Number(lines[6]));
 }
 
 // A request, and what was made of its head.
@@ -333,7 +366,7 @@ class Call {
   begin() {
     const plan = core.plan(this.head, Date.now());
     const lines = plan.split("\n");
-    if (lines[0] === "A") return answer(lines[1]);
+    if (lines[0] === "A") return refuse(lines[1]);
     if (lines[0] !== "F" || lines[4] !== "") return this.follow(plan);
     const body = bodyOf(this.request);
     return send(lines, this.dropped, this.request, body, this.env).then(
@@ -346,14 +379,15 @@ class Call {
     try {
       enterWorkerHalf(this.env);
       if (response === null) return this.follow(core.upstream_unreachable());
-      return relayPlain(response, lines[6]) ?? this.follow(this.#relay(response, lines), { response, journey: lines[7] }, body);
+      if (response === undefined) return this.follow(core.upstream_timed_out());
+      return relayPlain(response, lines[7]) ?? this.follow(this.#relay(response, lines), { response, journey: lines[8] }, body);
     } catch (error) {
       return fail(error, this.request, this.env);
     }
   }
 
   #relay(response, lines) {
-    return core.relay(this.head, lines[7], headText(response.status, "", response.headers), Date.now());
+    return core.relay(this.head, lines[8], headText(response.status, "", response.headers), Date.now());
   }
 
   follow(plan, held = null, body = bodyOf(this.request)) {
@@ -387,10 +421,14 @@ class Call {
             break;
           }
           enterWorkerHalf(env);
-          const plain = relayPlain(response, lines[6]);
+          if (response === undefined) {
+            plan = core.upstream_timed_out();
+            break;
+          }
+          const plain = relayPlain(response, lines[7]);
           if (plain !== undefined) return plain;
           plan = this.#relay(response, lines);
-          held = { response, journey: lines[7] };
+          held = { response, journey: lines[8] };
           break;
         }
         // names to drop, headers to set…

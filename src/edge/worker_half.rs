@@ -14,6 +14,7 @@
 use std::{borrow::Cow, cell::RefCell, rc::Rc, time::Duration};
 
 use js_sys::Function;
+use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::{
@@ -208,6 +209,12 @@ pub fn upstream_unreachable() -> String {
     answered(&problem(ProblemCode::UpstreamUnreachable))
 }
 
+/// The answer where the API didn't begin to answer in its route's time.
+#[wasm_bindgen]
+pub fn upstream_timed_out() -> String {
+    answered(&problem(ProblemCode::UpstreamTimedOut))
+}
+
 /// The answer to a person whose navigation came to nothing because the core trapped: a page that
 /// says so. (A program gets the entry's own problem.)
 #[wasm_bindgen]
@@ -246,7 +253,7 @@ fn with_head(
     }
 }
 
-fn step_text(head: &RequestHead<'_>, step: &Step<'_, '_>) -> String {
+fn step_text(head: &RequestHead<'_>, step: &Step<'_>) -> String {
     match step {
         Step::Answer(answer) => answered(answer),
         Step::Admit(Admission::Granted) => format!("E\n{}", app::MAX_FORM),
@@ -263,7 +270,7 @@ fn step_text(head: &RequestHead<'_>, step: &Step<'_, '_>) -> String {
             format!("E\n{}", app::MAX_FORM)
         }
         Step::Endpoint(_) => "E\n0".to_owned(),
-        Step::Forward(forward, journey) => forward_text(forward, journey),
+        Step::Forward(forward, journey) => forward_text(head, forward, journey),
         Step::Held => "H".to_owned(),
     }
 }
@@ -294,20 +301,39 @@ fn asking_text(asking: &Asking) -> String {
     }
 }
 
-/// `F`, method, URL, binding, whether the body is kept, the cache mode, the response's rules, the
-/// journey, names to drop, headers to set. What a token fetched is for no cache on the way, whatever a zone's rules say.
-fn forward_text(forward: &Forward<'_, '_>, journey: &Journey) -> String {
+/// `F`, method, URL, binding, whether the body is kept, the cache mode, how many milliseconds the
+/// response's head may take (empty is for ever), the response's rules, the journey, names to drop,
+/// headers to set. What a token fetched is for no cache on the way, whatever a zone's rules say.
+fn forward_text(head: &RequestHead<'_>, forward: &Forward<'_>, journey: &Journey) -> String {
     let Ok(journey) = serde_json::to_string(journey) else { return internal() };
-    let keep = if forward.replay == Replay::KeepBody { "keep" } else { "" };
-    let cache = if forward.attached.is_some() { "no-store" } else { "default" };
-    let mut plan = format!(
-        "F\n{}\n{}\n{}\n{keep}\n{cache}\n{}\n{journey}\n{}",
+    let timeout = forward.route.timeout.map_or_else(String::new, |it| it.as_millis().to_string());
+    // The entry has dropped by their names what it knows, unless it handed all of them over.
+    let dropped = if request_headers::is_whole(head) {
+        forward.headers.dropped(head).join(",")
+    } else {
+        String::new()
+    };
+    let mut plan = String::with_capacity(2048);
+    for (n, line) in [
+        "F",
         forward.method.as_str(),
         forward.url.as_str(),
         forward.binding.unwrap_or_default(),
+        if forward.replay == Replay::KeepBody { "keep" } else { "" },
+        if forward.attached.is_some() { "no-store" } else { "default" },
+        &timeout,
         forward.response.as_str(),
-        forward.headers.drop.join(","),
-    );
+        &journey,
+        &dropped,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        if n > 0 {
+            plan.push('\n');
+        }
+        plan.push_str(line);
+    }
     for (name, value) in &forward.headers.set {
         push_header(&mut plan, name, value.expose());
     }
@@ -364,7 +390,14 @@ fn internal() -> String {
 
 fn answer_text(answer: &Answer) -> String {
     let Answer { status, headers, body } = answer;
-    serde_json::json!({ "status": status, "headers": headers, "body": body }).to_string()
+    #[derive(Serialize)]
+    struct Text<'a> {
+        status: u16,
+        headers: &'a [(&'static str, Cow<'static, str>)],
+        body: &'a str,
+    }
+    let text = Text { status: *status, headers, body };
+    serde_json::to_string(&text).unwrap_or_default()
 }
 
 /// The ports of one request's endpoint.

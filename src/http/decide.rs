@@ -36,7 +36,7 @@ pub const MAX_REPLAY_BYTES: u64 = 64 * 1024;
 #[derive(Debug)]
 pub enum Decision<'c, 'h> {
     /// Send it on.
-    Forward(Forward<'c, 'h>),
+    Forward(Forward<'c>),
     /// A session is needed first.
     Ask(Ask<'c, 'h>),
     /// Answer this.
@@ -49,7 +49,7 @@ pub enum Decision<'c, 'h> {
 
 /// A call that goes on to an API.
 #[derive(Debug)]
-pub struct Forward<'c, 'h> {
+pub struct Forward<'c> {
     /// The route.
     pub route: &'c Route,
     /// Which of our origins it came to.
@@ -354,7 +354,7 @@ impl Grant {
     }
 }
 
-impl Forward<'_, '_> {
+impl Forward<'_> {
     /// What to do about the API's 401. Refreshed only where the call can be sent again, and for a
     /// token that isn't young. (Once a call: that is the caller's to count.)
     pub fn after_401(&self, now: Timestamp) -> After401 {

@@ -5,6 +5,7 @@
 //! ([`decide::decide`]) and that value is what goes on ([`forward`]). So what is validated is
 //! what is sent.
 
+pub mod challenge;
 pub mod cookies;
 pub mod csrf;
 pub mod decide;
@@ -12,7 +13,7 @@ pub mod forward;
 pub mod head;
 pub mod message;
 mod method;
-mod navigation;
+pub(crate) mod navigation;
 pub mod page;
 pub mod path;
 pub mod problem;

@@ -151,6 +151,9 @@ problems! {
     Unauthenticated = 401 "unauthenticated" Browser "You are not logged in"
         "There is no session, or it has ended."
         "The app: navigate to `login_url`.";
+    InsufficientUserAuthentication = 401 "insufficient_user_authentication" Browser "A stronger or more recent login is needed"
+        "The API asks for a login of another kind, or for one that is more recent, than this session's."
+        "The app: navigate to `login_url`, which asks the provider for what the API wants; add `return_to` to it.";
     SessionUnavailable = 503 "session_unavailable" Us "The session can't be reached at the moment"
         "The place where sessions are kept did not answer. The session itself is not lost."
         "Nobody at once: try again after `Retry-After`; if it lasts, the operator looks at the Durable Object's errors.";
@@ -170,6 +173,9 @@ problems! {
     UpstreamUnreachable = 502 "upstream_unreachable" Api "The API can't be reached"
         "The connection to the API failed."
         "Whoever runs the API; or the operator: check the route's `upstream`.";
+    UpstreamTimedOut = 504 "upstream_timed_out" Api "The API takes too long"
+        "The API did not begin to answer within the time that its route allows. Whether it acted is not known."
+        "Whoever runs the API; or the operator: raise the route's `upstream.timeout_seconds`, or leave it out.";
     UpstreamRedirectRefused = 502 "upstream_redirect_refused" Api "The API redirected to where it can't be followed"
         "The API's redirect points at an address of its own that no route leads to."
         "The operator: widen the route or correct the API's redirect (often http/https, a trailing slash or a login page).";

@@ -41,6 +41,7 @@ pub(crate) fn route(path: RoutePath) -> Route {
             origin: "https://api.example.com".to_owned(),
             path: String::new(),
         },
+        timeout: None,
         session: SessionRequirement::Required,
         navigation: Navigation::Refuse,
         connections: Connections::Refuse,

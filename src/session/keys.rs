@@ -98,7 +98,8 @@ impl KeyRing {
         let mut ring = ring.into_iter();
         let first = ring.next().ok_or(KeyRingFault::Form(1))?;
         #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let names = Hmac::new_from_slice(name_key.expose()).expect("HMAC takes a key of any length");
+        let names =
+            Hmac::new_from_slice(name_key.expose()).expect("HMAC takes a key of any length");
         Ok(Self { first, others: ring.collect(), names })
     }
 

@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import zlib from "node:zlib";
 
 import { startUpstream } from "./support/upstream.mjs";
-import { gate } from "./support/wait.mjs";
+import { gate, until } from "./support/wait.mjs";
 import { assertProblem, AUDIENCE, startWorld } from "./support/world.mjs";
 
 const SIZE = 5 * 1024 * 1024;
@@ -120,6 +120,133 @@ test("ranges pass", async () => {
   assert.equal(answer.header("content-range"), "bytes 2-4/10");
   assert.equal(answer.header("x-asked"), "bytes=2-4");
   assert.equal(answer.text, "234");
+});
+
+// What a cache or a player asks for: an API that knows what it has is asked in the client's own words.
+test("conditional requests and ranges reach the API as they are, and so do its answers", async () => {
+  const body = "0123456789";
+  upstream.answers.set("/api/kept", (req, res) => {
+    const { range } = req.headers;
+    const own = { ETag: '"v1"', "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT", "Accept-Ranges": "bytes" };
+    if (req.headers["if-match"] === '"other"' || req.headers["if-unmodified-since"]) return res.writeHead(412, own).end();
+    if (req.headers["if-none-match"] === '"v1"' || (!req.headers["if-none-match"] && req.headers["if-modified-since"])) return res.writeHead(304, own).end();
+    if (range === "bytes=2-4" && req.headers["if-range"] !== '"other"') return res.writeHead(206, { ...own, "Content-Range": "bytes 2-4/10", "Content-Length": 3 }).end(body.slice(2, 5));
+    if (range === "bytes=0-1,8-9") {
+      const parts = ["0-1", "8-9"].map((part) => `--b\r\nContent-Range: bytes ${part}/10\r\n\r\n${body.slice(part[0], Number(part[2]) + 1)}\r\n`).join("");
+      return res.writeHead(206, { ...own, "Content-Type": "multipart/byteranges; boundary=b" }).end(`${parts}--b--\r\n`);
+    }
+    if (range === "bytes=99-") return res.writeHead(416, { ...own, "Content-Range": "bytes */10" }).end();
+    res.writeHead(200, { ...own, "Content-Length": 10 }).end(body);
+  });
+  for (const [headers, status, text, contentRange] of [
+    [{}, 200, body, null],
+    [{ "If-None-Match": '"v1"' }, 304, "", null],
+    [{ "If-None-Match": '"v0"' }, 200, body, null],
+    [{ "If-Modified-Since": "Thu, 02 Jan 2025 00:00:00 GMT" }, 304, "", null],
+    [{ "If-Match": '"other"' }, 412, "", null],
+    [{ "If-Unmodified-Since": "Thu, 02 Jan 2020 00:00:00 GMT" }, 412, "", null],
+    [{ Range: "bytes=2-4" }, 206, "234", "bytes 2-4/10"],
+    [{ Range: "bytes=2-4", "If-Range": '"v1"' }, 206, "234", "bytes 2-4/10"],
+    [{ Range: "bytes=2-4", "If-Range": '"other"' }, 200, body, null],
+    [{ Range: "bytes=99-" }, 416, "", "bytes */10"],
+  ]) {
+    const answer = await world.call(browser, "/api/kept", { headers });
+    const what = JSON.stringify(headers);
+    assert.deepEqual([answer.status, answer.text, answer.header("content-range")], [status, text, contentRange], what);
+    assert.equal(answer.header("etag"), '"v1"', what);
+    assert.equal(answer.code, null);
+  }
+  const several = await world.call(browser, "/api/kept", { headers: { Range: "bytes=0-1,8-9" } });
+  assert.equal(several.status, 206);
+  assert.match(several.header("content-type"), /^multipart\/byteranges; boundary=b/);
+  assert.match(several.text, /\r\n\r\n01\r\n.*\r\n\r\n89\r\n/s);
+});
+
+test("a 304 that names a length or a type has no body all the same, and the connection goes on", async () => {
+  upstream.reply("/api/unchanged", 304, [["ETag", '"v1"'], ["Content-Length", "5000"], ["Content-Type", "text/html"]]);
+  for (let i = 0; i < 3; i += 1) {
+    const answer = await world.call(browser, "/api/unchanged", { headers: { "If-None-Match": '"v1"' } });
+    assert.deepEqual([answer.status, answer.body.length], [304, 0]);
+    assert.equal((await world.call(browser, "/api/x")).status, 200);
+  }
+});
+
+test("HEAD has the length that GET would have", async () => {
+  upstream.reply("/api/sized", 200, [["Content-Length", "123456"], ["Content-Type", "video/mp4"]], "");
+  const answer = await world.call(browser, "/api/sized", { method: "HEAD" });
+  assert.deepEqual([answer.status, answer.header("content-length"), answer.header("content-type")], [200, "123456", "video/mp4"]);
+});
+
+test("what is encoded passes byte for byte, in codings that the runtime knows and in others", async () => {
+  const plain = Buffer.from(JSON.stringify({ text: "so ".repeat(20_000) }));
+  // No packer of the runtime's would choose these levels: packing anew would show.
+  const packed = {
+    gzip: zlib.gzipSync(plain, { level: 1, strategy: zlib.constants.Z_HUFFMAN_ONLY }),
+    br: zlib.brotliCompressSync(plain, { params: { [zlib.constants.BROTLI_PARAM_QUALITY]: 1 } }),
+    zstd: randomBytes(5_000),
+    "x-own": randomBytes(5_000),
+    "gzip, br": zlib.brotliCompressSync(zlib.gzipSync(plain)),
+  };
+  for (const [coding, bytes] of Object.entries(packed)) {
+    upstream.reply("/api/bytes", 200, [["Content-Type", "application/json"], ["Content-Encoding", coding], ["Content-Length", String(bytes.length)]], bytes);
+    const answer = await world.call(browser, "/api/bytes", { headers: { "Accept-Encoding": "gzip, br, zstd" } });
+    assert.equal(answer.header("content-encoding"), coding);
+    assert.equal(sha(answer.body), sha(bytes), coding);
+  }
+  const sent = packed.gzip;
+  await world.call(browser, "/api/upload", { method: "POST", headers: { "Content-Encoding": "gzip" }, body: sent });
+  assert.equal(upstream.seen.at(-1).hash, sha(sent));
+  assert.deepEqual(upstream.values(upstream.seen.at(-1), "content-encoding"), ["gzip"]);
+});
+
+test("what comes before an answer and after its body is left aside: 100, 103, trailers", async () => {
+  upstream.answers.set("/api/around", (_req, res) => {
+    res.writeEarlyHints({ link: "</style.css>; rel=preload" });
+    res.writeProcessing();
+    res.writeHead(200, { "Content-Type": "text/plain", Trailer: "X-After" });
+    res.write("text");
+    res.addTrailers({ "X-After": "late" });
+    res.end();
+  });
+  const answer = await world.call(browser, "/api/around");
+  assert.deepEqual([answer.status, answer.text, answer.header("x-after"), answer.header("link")], [200, "text", null, null]);
+  const expecting = await world.call(browser, "/api/upload", { method: "POST", headers: { Expect: "100-continue", "Content-Length": "5" }, body: "hello" });
+  assert.equal(expecting.status, 200);
+  assert.deepEqual(upstream.values(upstream.seen.at(-1), "expect"), []);
+});
+
+test("a client that goes away in the middle is gone at the API within a second: its upload at once, its download with the next bytes", { timeout: 20_000 }, async () => {
+  const gone = {};
+  upstream.answers.set("/api/half-up", Object.assign(() => {}, {
+    early(req) {
+      req.on("data", () => (gone.began = true));
+      req.on("error", () => {});
+      req.on("close", () => (gone.up = Date.now()));
+    },
+  }));
+  let request;
+  const up = world.raw({ method: "POST", path: "/api/half-up", headers: { ...world.headersOf(browser), "Content-Length": "1000000" }, body: new Readable({ read() {} }), onRequest: (own) => (request = own) });
+  request.write(Buffer.alloc(70_000));
+  await until(() => gone.began, "the first part");
+  let left = Date.now();
+  request.destroy();
+  await assert.rejects(up);
+  await until(() => gone.up, "the API to see the upload's end");
+  assert.ok(gone.up - left < 1000, `${gone.up - left} ms`);
+  upstream.answers.set("/api/half-down", (_req, res) => {
+    const timer = setInterval(() => res.write(Buffer.alloc(1000)), 50);
+    res.on("close", () => {
+      clearInterval(timer);
+      gone.down = Date.now();
+    });
+  });
+  const down = world.raw({ path: "/api/half-down", headers: world.headersOf(browser), onRequest: (own) => own.on("response", (response) => response.once("data", () => {
+    left = Date.now();
+    own.destroy();
+  })) });
+  await assert.rejects(down);
+  await until(() => gone.down, "the API to see the download's end");
+  assert.ok(gone.down - left < 1000, `${gone.down - left} ms`);
 });
 
 test("DELETE and OPTIONS with a body pass as they are", async () => {

@@ -273,6 +273,37 @@ test("twenty calls whose token the API has come to refuse lead to one refresh an
   assert.equal(refreshes(), before + 1);
 });
 
+test("twenty calls at once that the API refuses whatever token they bring lead to one refresh and its own 401s", async () => {
+  const browser = await world.loggedIn();
+  await world.worker.clock({ seconds: TTL / 2 });
+  await world.call(browser);
+  const before = refreshes();
+  const seen = world.api.control.log.length;
+  world.api.control.refuse(1000);
+  const answers = await burst(browser, 20);
+  assert.deepEqual(answers.map((answer) => [answer.status, answer.code]), Array(20).fill([401, null]));
+  assert.equal(refreshes(), before + 1);
+  assert.ok(world.api.control.log.length - seen <= 40, "each call is sent twice at most");
+});
+
+// Some APIs say 401 where they mean 403, to every call. A token is renewed when a quarter of its life is
+// over, at most: four times a life, however many calls there are.
+test("an API that says 401 for \"forbidden\" makes no refresh a call", async () => {
+  const browser = await world.loggedIn();
+  const before = refreshes();
+  world.api.control.refuse(10_000);
+  let calls = 0;
+  for (let seconds = 0; seconds <= TTL; seconds += 4) {
+    await world.worker.clock({ seconds });
+    for (const answer of await burst(browser, 5)) {
+      calls += 1;
+      assert.deepEqual([answer.status, answer.code], [401, null]);
+    }
+  }
+  assert.ok(calls > 150);
+  assert.ok(refreshes() - before <= 4, `${refreshes() - before} refreshes for ${calls} calls`);
+});
+
 test("a caller that goes away doesn't take the refresh with it", async () => {
   const browser = await world.loggedIn();
   const before = refreshes();

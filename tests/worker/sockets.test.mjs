@@ -17,6 +17,18 @@ const EVERY = 5;
 /** The promise: noticed within that, and a moment for the way. */
 const DELAY = EVERY * 1000 + 1500;
 
+/** A Worker of the operator's own, behind a service binding: it says what it was told, and echoes. */
+const CHAT = `
+export default {
+  fetch(request) {
+    const [client, server] = Object.values(new WebSocketPair());
+    server.accept();
+    server.addEventListener("message", ({ data }) => server.send(data));
+    server.send(JSON.stringify([...request.headers]));
+    return new Response(null, { status: 101, webSocket: client });
+  },
+};`;
+
 let world;
 let api;
 let plain;
@@ -35,12 +47,14 @@ before(async () => {
   const token = { resource: AUDIENCE };
   world = await startWorld({
     provider: { accessTokenTtl: TTL },
-    worker: { second: true },
+    worker: { second: true, services: { CHAT } },
     routes: () => [
       { path: "/pass/*", upstream, connections: "pass", ...token },
       { path: "/bound/*", upstream, connections: "bound", ...token },
       { path: "/open/*", upstream, connections: "pass", session: "anonymous" },
       { path: "/maybe/*", upstream, connections: "bound", session: "optional", ...token },
+      { path: "/service/pass/*", upstream: { service: "CHAT" }, connections: "pass", ...token, share_token: true },
+      { path: "/service/bound/*", upstream: { service: "CHAT" }, connections: "bound", ...token, share_token: true },
       { path: "/closed/*", upstream, ...token },
       { path: "/plain/*", upstream: { url: plain.url }, connections: "pass", ...token, share_token: true },
     ],
@@ -152,6 +166,20 @@ test("a handshake from another origin is refused on every route, an anonymous on
     }
   }
   await refused(openSocket(world, browser, "/pass/x", { headers: { "Sec-Fetch-Site": "cross-site" } }), 403, "csrf_cross_site");
+});
+
+test("a socket passes to a Worker behind a service binding", async () => {
+  const browser = await world.loggedIn();
+  for (const kind of ["pass", "bound"]) {
+    const socket = await openSocket(world, browser, `/service/${kind}/x`);
+    const headers = new Map(JSON.parse(await socket.next()));
+    assert.match(headers.get("authorization"), /^Bearer ey/);
+    assert.equal(headers.has("cookie"), false);
+    socket.send("hello");
+    assert.equal(await socket.next(), "hello");
+    socket.close(4000, "bye");
+    assert.equal((await socket.closed)[0], 4000);
+  }
 });
 
 test("a route that doesn't say so passes no WebSocket, and the answer names the key", async () => {

@@ -3,7 +3,9 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 
+import { openSocket, startSocketApi } from "./support/sockets.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 import { gate, until } from "./support/wait.mjs";
 import { assertProblem, startWorld } from "./support/world.mjs";
@@ -22,17 +24,22 @@ function patch(source) {
 
 let world;
 let upstream;
+let sockets;
 before(async () => {
   upstream = await startUpstream();
+  sockets = await startSocketApi();
   world = await startWorld({
     worker: { patch },
     settings: { session: { cache_seconds: 0 } },
-    routes: () => [{ path: "/api/*", upstream: { url: upstream.url } }],
+    routes: () => [
+      { path: "/api/*", upstream: { url: upstream.url }, share_token: true },
+      { path: "/ws/*", upstream: { url: sockets.url }, connections: "bound", share_token: true },
+    ],
   });
 });
 after(async () => {
   await world?.stop();
-  await upstream?.stop();
+  await Promise.all([upstream?.stop(), sockets?.stop()]);
 });
 
 const trapped = () => world.worker.logs.filter((line) => line.includes('"event":"trapped"')).length;
@@ -83,6 +90,19 @@ test("calls that other people have under way are finished", async () => {
     assert.equal(answer.status, 200, `${answer.status} ${answer.code}`);
     assert.equal(answer.text, "done");
   }
+});
+
+test("open sockets outlive a trap, and a bound one still ends with its session", { timeout: 30_000 }, async () => {
+  const browser = await world.loggedIn();
+  const bound = await openSocket(world, browser, "/ws/x");
+  await world.call(browser, "/trap/caught");
+  bound.send("hello");
+  assert.equal(await bound.next(), "hello");
+  await sleep(6000);
+  bound.send("still here");
+  assert.equal(await bound.next(), "still here");
+  await world.logout(browser);
+  assert.equal((await bound.closed)[0], 4401);
 });
 
 test("a call that waited for a refresh when the core trapped is served by a fresh object", async (t) => {

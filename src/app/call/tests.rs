@@ -20,7 +20,7 @@ fn granted(epoch: u64) -> Reply {
 }
 
 /// What a step is, in a word.
-fn word(step: &Step<'_, '_>) -> String {
+fn word(step: &Step<'_>) -> String {
     match step {
         Step::Answer(answer) => answer
             .headers
@@ -37,14 +37,14 @@ fn word(step: &Step<'_, '_>) -> String {
     }
 }
 
-fn asking(step: Step<'_, '_>) -> Asking {
+fn asking(step: Step<'_>) -> Asking {
     match step {
         Step::Ask(asking) => *asking,
         other => panic!("{}", word(&other)),
     }
 }
 
-fn journey(step: Step<'_, '_>) -> Journey {
+fn journey(step: Step<'_>) -> Journey {
     match step {
         Step::Forward(_, journey) => journey,
         other => panic!("{}", word(&other)),
@@ -143,6 +143,56 @@ fn a_401_to_a_young_token_goes_through() {
     });
 }
 
+const STEP_UP: [(&str, &str); 1] =
+    [("www-authenticate", "Bearer error=\"insufficient_user_authentication\", max_age=\"60\"")];
+
+/// RFC 9470. Another token of the same login would be refused like this one.
+#[test]
+fn an_api_that_asks_for_a_better_login_is_answered_with_its_url_and_no_refresh() {
+    with_call(|config, head, calls| {
+        let asked = asking(calls.begin(config, head, NOW));
+        let first = journey(calls.replied(config, head, &asked.question, Some(&granted(1))));
+        for at in [NOW, later(100)] {
+            assert!(first.rules.plain(401, &STEP_UP).is_none());
+            let step = calls.answered(config, head, &first, 401, &STEP_UP, at).unwrap_err();
+            assert_eq!(word(&step), "insufficient_user_authentication");
+        }
+        // After a refresh for another reason too.
+        let again = calls.answered(config, head, &first, 401, &[], later(100)).unwrap_err();
+        let again = asking(again);
+        let second = journey(calls.replied(config, head, &again.question, Some(&granted(2))));
+        assert!(second.rules.plain(401, &STEP_UP).is_none());
+        let step = calls.answered(config, head, &second, 401, &STEP_UP, later(101)).unwrap_err();
+        assert_eq!(word(&step), "insufficient_user_authentication");
+        // Not with another status; and a challenge that no login answers is the API's own word.
+        assert_eq!(
+            edit(calls.answered(config, head, &first, 403, &STEP_UP, NOW).unwrap()).drop.len(),
+            0
+        );
+        let bare = [("www-authenticate", "Bearer error=\"insufficient_user_authentication\"")];
+        assert!(calls.answered(config, head, &first, 401, &bare, later(100)).is_ok());
+    });
+}
+
+#[test]
+fn a_call_without_a_token_and_a_document_get_the_apis_own_word() {
+    let mut config = config();
+    config.routes[0].session = SessionRequirement::Optional;
+    config.routes[0].navigation = Navigation::Page;
+    let bare = format!("GET\n{APP}/api/x\n");
+    let document = format!("{}sec-fetch-dest: document\nreferer: {APP}/\n", call(&config));
+    for text in [bare, document] {
+        let head = RequestHead::parse(&text).unwrap();
+        let mut calls = Calls::default();
+        let step = match calls.begin(&config, &head, NOW) {
+            Step::Ask(asking) => calls.replied(&config, &head, &asking.question, Some(&granted(1))),
+            step => step,
+        };
+        let relay = calls.answered(&config, &head, &journey(step), 401, &STEP_UP, later(100));
+        assert!(matches!(relay, Ok(Relay::Answer(_))), "{relay:?}");
+    }
+}
+
 /// What the object says to the question after a 401 → what happens to the API's own answer.
 #[test]
 fn where_no_other_token_is_to_be_had_the_apis_own_401_goes_through() {
@@ -178,7 +228,7 @@ fn a_session_that_ended_under_a_401_is_warm_no_more() {
 
 impl Calls {
     /// The question after a 401, as a call of another token's time would ask it.
-    fn ask_for_test<'c, 'h>(&self, config: &'c Config, head: &'h RequestHead<'h>) -> Step<'c, 'h> {
+    fn ask_for_test<'c, 'h>(&self, config: &'c Config, head: &'h RequestHead<'h>) -> Step<'c> {
         let Decision::Ask(ask) = decide(config, head) else { panic!() };
         self.ask(&ask, Some(1), NOW)
     }
@@ -306,7 +356,7 @@ fn a_handshake_that_the_api_answers_with_401_is_tried_again_like_a_call() {
     let again = asking(again);
     let step = calls.replied(&config, &head, &again.question, Some(&granted(2)));
     let Step::Forward(forward, _) = step else { panic!("{}", word(&step)) };
-    assert!(forward.is_socket);
+    assert!(forward.headers.is_socket);
 }
 
 #[test]

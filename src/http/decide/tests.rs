@@ -53,7 +53,7 @@ fn a_call_with_a_session_asks_for_its_token() {
     let grant = Grant { token: token(3, NOW), asked_at: NOW };
     let Ok(Decision::Forward(forward)) = ask.granted(&grant, NOW) else { panic!() };
     assert_eq!(forward.url.as_str(), "https://api.example.com/api/orders?x=1");
-    assert_eq!(forward.headers.drop, ["sec-fetch-site", "cookie"]);
+    assert_eq!(forward.headers.dropped(&head), ["sec-fetch-site", "cookie"]);
     let (name, value) = &forward.headers.set[0];
     assert_eq!((*name, value.expose().as_str()), ("authorization", "Bearer the-access-token"));
     assert_eq!(forward.attached.unwrap().epoch, 3);
@@ -230,9 +230,9 @@ fn a_handshake_goes_on_with_the_token_and_what_was_offered_but_with_a_key_of_the
     let Decision::Ask(ask) = decide(&config, &head) else { panic!() };
     let reply = Reply::Granted(Box::new(token(3, NOW)));
     let Decision::Forward(forward) = ask.replied(Some(&reply)) else { panic!() };
-    assert!(forward.is_socket && forward.attached.is_some());
+    assert!(forward.headers.is_socket && forward.attached.is_some());
     assert_eq!(
-        forward.headers.drop,
+        forward.headers.dropped(&head),
         [
             "connection",
             "origin",

@@ -21,7 +21,7 @@ fn edited(headers: &str, token: Option<&str>) -> (Vec<String>, Vec<(&'static str
     let token = token.map(Secret::from);
     let edit = edit(&head, token.as_ref());
     let set = edit.set.iter().map(|(name, value)| (*name, value.expose().clone())).collect();
-    (edit.drop.into_iter().map(str::to_owned).collect(), set)
+    (edit.dropped(&head).into_iter().map(str::to_owned).collect(), set)
 }
 
 #[test]

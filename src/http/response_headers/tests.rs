@@ -165,16 +165,14 @@ fn only_statuses_that_the_runtime_can_build_go_through() {
 }
 
 /// What the entry hands over of a response, and what it drops without asking.
-fn handed_over<'a>(
-    headers: &[(&'a str, &'a str)],
-) -> (Vec<(&'a str, &'a str)>, Vec<(&'a str, &'a str)>) {
+fn handed_over<'a>(headers: &[(&'a str, &'a str)]) -> (Vec<(&'a str, &'a str)>, Vec<&'a str>) {
     let whole = |name: &str, value: &str| kind(name) & kinds::WHOLE != 0 && value != "keep-alive";
     if headers.iter().any(|(name, value)| whole(name, value)) {
         return (headers.to_vec(), vec![]);
     }
-    let has = |bit| move |(name, _): &&(&str, &str)| kind(name) & bit != 0;
-    let read = headers.iter().filter(has(kinds::READ)).copied().collect();
-    (read, headers.iter().filter(has(kinds::DROPPED)).copied().collect())
+    let read = headers.iter().filter(|(name, _)| kind(name) & kinds::READ != 0);
+    let dropped = headers.iter().filter(|(name, _)| kind(name) & kinds::DROPPED != 0);
+    (read.copied().collect(), dropped.map(|(name, _)| *name).collect())
 }
 
 #[test]
@@ -191,7 +189,7 @@ fn what_is_not_handed_over_changes_nothing_that_is_not_dropped_anyway() {
                 let whole = edit(rules, 200, &headers, None).unwrap();
                 let mut part = edit(rules, 200, &read, None).unwrap();
                 assert_eq!(part.set, whole.set, "{name}: {value}");
-                part.drop.extend(dropped.iter().map(|(name, _)| *name));
+                part.drop.extend(dropped.iter().copied());
                 part.drop.sort_unstable();
                 part.drop.dedup();
                 let mut drop = whole.drop.clone();

@@ -314,7 +314,7 @@ pub(crate) enum Called {
     Answered(Shown),
 }
 
-fn bearer(forward: &Forward<'_, '_>) -> Option<String> {
+fn bearer(forward: &Forward<'_>) -> Option<String> {
     let (_, value) = forward.headers.set.iter().find(|(name, _)| *name == "authorization")?;
     Some(value.expose().strip_prefix("Bearer ").unwrap().to_owned())
 }

@@ -5,7 +5,7 @@
 
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -227,6 +227,16 @@ export class Worker {
   async kill() {
     for (const pid of this.#pids) process.kill(pid, "SIGKILL");
     await this.#mf.dispose();
+  }
+
+  /** The runtime's memory in megabytes, as the system has it: now, and at its most since `forgetPeak`. */
+  memory() {
+    const read = (name) => this.#pids.reduce((sum, pid) => sum + Number(new RegExp(`^${name}:\\s*(\\d+) kB`, "m").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0), 0) / 1024;
+    return { now: read("VmRSS"), peak: read("VmHWM") };
+  }
+
+  forgetPeak() {
+    for (const pid of this.#pids) writeFileSync(`/proc/${pid}/clear_refs`, "5");
   }
 
   /** What an object keeps: `{ rows, alarm }`. `binding` is SESSIONS or SUBJECTS. */
