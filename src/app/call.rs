@@ -16,7 +16,7 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    config::{Config, Connections},
+    config::{Config, Connections, SessionRequirement},
     http::{
         challenge::StepUp,
         decide::{After401, Ask, Decision, Forward, Grant, decide},
@@ -185,10 +185,13 @@ impl Calls {
         headers: &Headers<'r>,
         now: Timestamp,
     ) -> Result<Relay<'r>, Step<'c>> {
-        let mut session = None;
-        let decision = match (decide(config, head), journey.token) {
+        let decision = decide(config, head);
+        let session = match &decision {
+            Decision::Ask(ask) => Some(ask.session_id.clone()),
+            _ => None,
+        };
+        let decision = match (decision, journey.token) {
             (Decision::Ask(ask), Some(token)) => {
-                session = Some(ask.session_id.clone());
                 ask.replied(Some(&Reply::Granted(Box::new(token.stand_in()))))
             }
             (Decision::Ask(ask), None) => ask.bare(),
@@ -210,8 +213,11 @@ impl Calls {
         {
             return Err(self.ask(&ask, Some(epoch), now));
         }
+        // What went on without a token, on a route that needs no session, had none to end with.
+        let has_session =
+            journey.token.is_some() || forward.route.session == SessionRequirement::Required;
         let watch = session
-            .filter(|_| forward.route.connections == Connections::Bound)
+            .filter(|_| has_session && forward.route.connections == Connections::Bound)
             .map(|session_id| Box::new(Watch::new(&config.session, session_id)));
         if forward.headers.is_socket && status == 101 {
             let edit = response_headers::edit(journey.rules, status, headers, None);

@@ -13,9 +13,9 @@ import { startWorld } from "./support/world.mjs";
 
 /** As in sockets.test.mjs: a session's end is noticed within `cache_seconds`, five at least. */
 const EVERY = 5;
-const DELAY = EVERY * 1000 + 1500;
-/** An event is passed on within this. On an idle machine it is about a millisecond. */
-const LAG = 250;
+const DELAY = EVERY * 1000 + 3000;
+/** An event is passed on within this, on a busy machine too. On an idle one it is a millisecond or two. */
+const LAG = 2000;
 
 let world;
 let upstream;
@@ -82,7 +82,7 @@ async function read(browser, path, headers = {}) {
 
 for (const where of ["api", "bound", "open"]) {
   for (const coding of [undefined, "gzip", "br"]) {
-    test(`/${where}: each event is there when it is said, ${coding ?? "plain"}`, async () => {
+    test(`/${where}: each event is there when it is said, ${coding ?? "plain"}`, async (t) => {
       const browser = await world.loggedIn();
       const path = `/${where}/events-${coding}`;
       const theirs = stream(path, { coding });
@@ -100,6 +100,7 @@ for (const where of ["api", "bound", "open"]) {
         assert.equal(mine.events.at(-1).text, `event ${i}`);
         lags.push(mine.events.at(-1).at - said);
       }
+      t.diagnostic(`passed on within ${Math.max(...lags)} ms at most`);
       assert.ok(Math.max(...lags) < LAG, `${lags}`);
       assert.equal(mine.ended, undefined);
       theirs.end();
@@ -124,7 +125,7 @@ for (const where of ["api", "bound", "open"]) {
     reader.leave();
     // The runtime on this machine looks whether somebody reads when there is something to write.
     await until(() => second.left ?? second.say("anybody?"), "the API to notice");
-    assert.ok(second.left - left < 1000, `${second.left - left} ms`);
+    assert.ok(second.left - left < 3000, `${second.left - left} ms`);
   });
 }
 
@@ -164,7 +165,7 @@ test("a bound stream ends, whole, within the stated time after a logout, and the
   assert.equal((await world.logout(browser)).status, 200);
   const out = Date.now();
   await until(() => mine.ended === "whole", "the end", DELAY);
-  await until(() => theirs.left, "the API to notice", 1000);
+  await until(() => theirs.left, "the API to notice", 3000);
   assert.ok(theirs.left - out < DELAY, `${theirs.left - out} ms`);
   free.say("on");
   await until(() => freely.events.length === 1, "an unbound stream goes on");

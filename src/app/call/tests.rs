@@ -340,6 +340,30 @@ fn without_a_session_there_is_none_to_end_with() {
     assert_eq!(word(&step), "bare");
     let relay = calls.answered(&config, &head, &journey(step), 101, &SWITCHED, NOW);
     assert!(matches!(relay, Ok(Relay::Socket(_, None))), "{relay:?}");
+    // A cookie whose session has ended is none either.
+    let text = format!("{text}{}", cookie_line(&config));
+    let head = RequestHead::parse(&text).unwrap();
+    let asked = asking(calls.begin(&config, &head, NOW));
+    let step = calls.replied(&config, &head, &asked.question, Some(&Reply::NoSession));
+    assert_eq!(word(&step), "bare");
+    let relay = calls.answered(&config, &head, &journey(step), 101, &SWITCHED, NOW);
+    assert!(matches!(relay, Ok(Relay::Socket(_, None))), "{relay:?}");
+}
+
+#[test]
+fn a_stream_for_which_the_session_was_only_tested_ends_with_it_too() {
+    let mut config = config();
+    config.routes[0].connections = Connections::Bound;
+    config.routes[0].navigation = Navigation::Page;
+    let headers = "sec-fetch-dest: document\nsec-fetch-site: none\n";
+    let text = format!("GET\n{APP}/api/x\n{headers}{}", cookie_line(&config));
+    let head = RequestHead::parse(&text).unwrap();
+    let mut calls = Calls::default();
+    let asked = asking(calls.begin(&config, &head, NOW));
+    let step = calls.replied(&config, &head, &asked.question, Some(&granted(1)));
+    assert_eq!(word(&step), "bare");
+    let relay = calls.answered(&config, &head, &journey(step), 200, &STREAM, NOW);
+    assert!(matches!(relay, Ok(Relay::Stream(..))), "{relay:?}");
 }
 
 #[test]
