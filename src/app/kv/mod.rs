@@ -127,7 +127,11 @@ impl<'a, P: ObjectPorts, K: KeyValue, A: FnOnce(Reply)> Run<'a, P, K, A> {
                     Err(StoreError) => return Err(StoreError),
                 };
                 if let Some(reply) = reply {
+                    let is_broken = matches!(reply, Reply::Broken);
                     self.answer(reply);
+                    if is_broken {
+                        rows.take_back().await;
+                    }
                     if is_login {
                         self.disown(machine).await;
                     }
