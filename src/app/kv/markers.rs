@@ -9,7 +9,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::writes::{put_firmly, seconds_until};
+use super::writes::{NEXT_WRITE, seconds_until};
 use crate::{
     app::ports::{KeyValue, StoreError},
     config::SessionConfig,
@@ -39,6 +39,22 @@ impl Marker {
     /// What a value says; one that says no time ends nothing.
     pub(super) fn read(value: &[u8]) -> Option<Self> {
         crate::json::read(Some(value).filter(|value| value.len() <= MAX_BYTES)?).ok()
+    }
+
+    /// The value that says more than the one that is there.
+    fn added_to(
+        there: Option<&[u8]>,
+        which: &Which,
+        now: Timestamp,
+        reason: EndReason,
+    ) -> Result<Vec<u8>, StoreError> {
+        let fresh = Self { before: now, reason, bars: Vec::new() };
+        let mut marker = there.and_then(Self::read).unwrap_or(fresh);
+        // Another place's clock may be ahead: what its marker says isn't taken back.
+        marker.before = marker.before.max(now);
+        marker.reason = reason;
+        Bar::add(&mut marker.bars, which, now);
+        serde_json::to_vec(&marker).map_err(|_| StoreError)
     }
 
     /// Whether a session is over that was made at `created`. What it is named by costs to be known
@@ -82,17 +98,21 @@ pub async fn end_before<K: KeyValue>(
     reason: EndReason,
 ) -> Result<(), StoreError> {
     let key = key(name);
-    let [there] = store.read([&key]).await?;
-    let fresh = Marker { before: now, reason, bars: Vec::new() };
-    let mut marker = there.and_then(|value| Marker::read(&value)).unwrap_or(fresh);
-    // Another place's clock may be ahead: what its marker says isn't taken back.
-    marker.before = marker.before.max(now);
-    marker.reason = reason;
-    Bar::add(&mut marker.bars, which, now);
-    let value = serde_json::to_vec(&marker).map_err(|_| StoreError)?;
     // No session of before then lives longer, nor one of a login that was under way.
     let until = now.after(Transaction::LIFETIME).after(config.absolute);
-    put_firmly(store, &key, &value, seconds_until(until, now)).await
+    let seconds = seconds_until(until, now);
+    let mut tries = 0;
+    loop {
+        // Each time: whoever was just before, so that KV didn't take this, has bars that count.
+        let [there] = store.read([&key]).await?;
+        let value = Marker::added_to(there.as_deref(), which, now, reason)?;
+        let written = store.put(&key, &value, seconds).await;
+        tries += 1;
+        if written.is_ok() || tries == 2 {
+            return written;
+        }
+        store.wait(NEXT_WRITE).await;
+    }
 }
 
 const fn unknown() -> EndReason {
