@@ -392,6 +392,27 @@ fn a_failed_revocation_is_logged_and_nothing_is_kept_for_it() {
     assert_eq!(world.provider.calls(Endpoint::Revocation), 1);
 }
 
+#[test]
+fn whoever_refuses_the_refresh_token_is_asked_for_the_access_token_and_who_is_silent_is_not() {
+    for (failure, asked) in [
+        (Failure::Answers(400, r#"{"error":"unsupported_token_type"}"#), 2),
+        (Failure::Answers(400, r#"{"error":"invalid_client"}"#), 2),
+        (Failure::Answers(401, ""), 2),
+        (Failure::Answers(403, ""), 2),
+        (Failure::Answers(404, ""), 2),
+        (Failure::Answers(503, ""), 2),
+        (Failure::Unreachable, 1),
+    ] {
+        let world = kv_world(&json!({}));
+        let browser = world.browser();
+        browser.logs_in();
+        world.provider.fails(Endpoint::Revocation, failure.clone());
+        assert_eq!(browser.fetch("POST", "/auth/logout").status, 200);
+        assert_eq!(world.provider.calls(Endpoint::Revocation), asked, "{failure:?}");
+        assert_eq!(world.audited("revocation_failed"), 1, "{failure:?}");
+    }
+}
+
 // The second in which KV takes no other write of the key would be a second of the person's.
 #[test]
 fn a_one_time_logout_url_leads_on_at_once() {
