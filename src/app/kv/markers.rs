@@ -121,14 +121,13 @@ const fn unknown() -> EndReason {
 
 fn known_or_unknown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EndReason, D::Error> {
     let reason = Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(reason).unwrap_or_else(|_| unknown()))
+    Ok(crate::json::from_value(reason).unwrap_or_else(|_| unknown()))
 }
 
 /// Without a later release's, whatever they look like.
 fn known_bars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Bar>, D::Error> {
-    let bars = serde_json::from_value(Value::deserialize(deserializer)?);
-    let bars: Vec<Value> = bars.unwrap_or_default();
-    Ok(bars.into_iter().filter_map(|bar| serde_json::from_value(bar).ok()).collect())
+    let Value::Array(bars) = Value::deserialize(deserializer)? else { return Ok(Vec::new()) };
+    Ok(bars.into_iter().filter_map(|bar| crate::json::from_value(bar).ok()).collect())
 }
 
 #[cfg(test)]
@@ -146,6 +145,12 @@ mod tests {
         for (created, is_over) in [(999, true), (1000, true), (1001, false)] {
             assert_eq!(marker.ends(at(created), || None), is_over, "{created}");
         }
+    }
+
+    #[test]
+    fn a_bar_is_read_from_an_object_alone() {
+        let text = r#"{"before":5,"bars":[[{"begun":{"by":1}},9],{"which":{"begun":{"by":1}},"until":9}]}"#;
+        assert_eq!(Marker::read(text.as_bytes()).unwrap().bars.len(), 1);
     }
 
     #[test]
