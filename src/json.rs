@@ -1,4 +1,5 @@
-//! Reads our own JSON: what we stored, what our halves say to each other, our configuration.
+//! Reads JSON: what we stored, what our halves say to each other, our configuration; and what
+//! strangers send, by way of [`crate::jose::json`], which asks more of it.
 //!
 //! A struct is read from an object and from nothing else. What serde derives would take an array of
 //! the members' values as well, by their order; nobody here writes one, and for every struct the
@@ -8,8 +9,11 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor},
+    de::{
+        DeserializeOwned, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
+    },
 };
+use serde_json::Value;
 
 /// Reads a value, and nothing after it.
 ///
@@ -21,6 +25,15 @@ pub(crate) fn read<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, serde
     let value = T::deserialize(Objects(&mut reader))?;
     reader.end()?;
     Ok(value)
+}
+
+/// Reads what was read as a value first, since it may be another's (a later release's).
+///
+/// # Errors
+///
+/// Where it isn't a `T`.
+pub(crate) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {
+    T::deserialize(Objects(value))
 }
 
 /// A deserializer, a seed, a visitor or an access to members, all the way down.
@@ -259,8 +272,6 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Objects<A> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use serde_json::Value;
-
     use super::*;
 
     #[derive(Debug, Deserialize, PartialEq)]
@@ -313,6 +324,8 @@ mod tests {
             value: serde_json::json!([1, { "x": [null] }]),
         };
         assert_eq!(read::<Outer>(text.as_bytes()).unwrap(), expected);
+        let value: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(from_value::<Outer>(value).unwrap(), expected);
         assert_eq!(read::<Outer>(br#"{ "id": null, "inner": null }"#).unwrap(), Outer::default());
     }
 
@@ -332,6 +345,8 @@ mod tests {
             // What serde derives alone takes it.
             assert!(serde_json::from_str::<Outer>(text).is_ok(), "{text}");
             assert!(read::<Outer>(text.as_bytes()).is_err(), "{text}");
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert!(from_value::<Outer>(value).is_err(), "{text}");
         }
     }
 

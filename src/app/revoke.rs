@@ -29,7 +29,7 @@ pub async fn revoke<P: ObjectPorts>(
         Ok(response) => {
             trouble(ctx, step, "refused", Some(response.status));
             if revocation::may_retry(&response) {
-                RevocationOutcome::Failed
+                RevocationOutcome::RefusedForNow
             } else {
                 RevocationOutcome::Refused
             }

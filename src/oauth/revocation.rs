@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::client_auth::{self, FormRequest};
+use super::{
+    client_auth::{self, FormRequest},
+    token::{self, TokenError},
+};
 use crate::{
     config::ProviderConfig,
     http::message::{HttpRequest, HttpResponse},
@@ -64,8 +67,14 @@ pub const fn is_done(response: &HttpResponse) -> bool {
 /// Whether the same request may succeed later: load and outages (RFC 7009 §2.2.1), what a router
 /// answers by itself, and credentials that the operator can mend. The provider's own word about the
 /// token (`unsupported_token_type`) stays one.
-pub const fn may_retry(response: &HttpResponse) -> bool {
-    matches!(response.status, 401 | 403 | 404 | 405 | 408 | 421 | 425 | 429 | 500..=599)
+pub fn may_retry(response: &HttpResponse) -> bool {
+    match response.status {
+        400..=499 => matches!(
+            token::refusal(response),
+            TokenError::ClientRefused | TokenError::Overloaded | TokenError::Unusable
+        ),
+        status => matches!(status, 500..=599),
+    }
 }
 
 #[cfg(test)]
@@ -90,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_answer_means_depends_on_its_status_alone() {
+    fn an_answer_that_has_no_word_of_the_provider_means_what_its_status_says() {
         for (status, done, retry) in [
             (200, true, false),
             (204, true, false),
@@ -100,17 +109,38 @@ mod tests {
             (403, false, true),
             (404, false, true),
             (405, false, true),
-            (421, false, true),
             (408, false, true),
+            (421, false, true),
             (425, false, true),
             (429, false, true),
             (500, false, true),
             (503, false, true),
         ] {
-            for text in ["", "<html>", r#"{"error":"unsupported_token_type"}"#] {
+            for text in ["", "<html>", r#"{"error":"Not Found"}"#] {
                 let response = response(status, text);
                 assert_eq!((is_done(&response), may_retry(&response)), (done, retry), "{status}");
             }
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_tried_again_where_it_is_about_our_credentials_or_load() {
+        for (status, error, retry) in [
+            (400, "invalid_client", true),
+            (400, "unauthorized_client", true),
+            (400, "temporarily_unavailable", true),
+            (400, "server_error", true),
+            (400, "unsupported_token_type", false),
+            (400, "invalid_request", false),
+            (400, "invalid_grant", false),
+            (401, "invalid_client", true),
+            (403, "unauthorized_client", true),
+            (404, "unsupported_token_type", false),
+            (503, "unsupported_token_type", true),
+        ] {
+            let response = response(status, &format!(r#"{{"error":"{error}"}}"#));
+            assert!(!is_done(&response));
+            assert_eq!(may_retry(&response), retry, "{status} {error}");
         }
     }
 }

@@ -140,8 +140,9 @@ pub fn parse(response: HttpResponse) -> Result<TokenResponse, TokenError> {
     }
 }
 
-/// A 4xx, sorted: first by what the body says of the grant, then by whom it is about.
-fn refusal(response: &HttpResponse) -> TokenError {
+/// A 4xx, sorted: first by what the body says of the grant, then by whom it is about. The revocation
+/// endpoint's errors are the token endpoint's (RFC 7009 §2.2.1).
+pub(super) fn refusal(response: &HttpResponse) -> TokenError {
     let body = json::object(&response.body).unwrap_or_default();
     let error = body.get("error").and_then(Value::as_str).unwrap_or_default();
     match (response.status, error) {

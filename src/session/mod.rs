@@ -19,6 +19,8 @@ pub mod transaction;
 
 pub use id::{SessionId, SessionKey};
 pub use keys::{KeyRing, KeyRingFault};
+#[cfg(test)]
+pub(crate) use machine::tests::closed_gates;
 pub use machine::{
     CallerId, Effect, Gates, Input, Machine, NewSession, RefreshOutcome, RefreshWork, Refreshed,
     RevocationOutcome, Work,

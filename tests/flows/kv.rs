@@ -337,6 +337,47 @@ fn when_kv_takes_no_more_writes_sessions_go_on_and_logins_and_logouts_say_so() {
     assert!(!browser.is_logged_in());
 }
 
+// What stands is looked at again whenever it is used.
+#[test]
+fn a_look_that_fails_after_a_login_is_written_gives_nothing_of_it_back() {
+    let world = kv_world(&json!({}));
+    let browser = world.browser();
+    let authorized = browser.authorizes("/auth/login");
+    world.objects.kv.stumbles.set(Some(("s:", "t:")));
+    assert_eq!(browser.comes_back(&authorized).status, 303);
+    assert_eq!(world.objects.kv.stumbles.get(), None);
+    assert!(world.provider.revoked.borrow().is_empty());
+    assert!(browser.token().is_some());
+}
+
+// Its tokens are given back: a record that held them would be a session of nothing.
+#[test]
+fn a_login_whose_record_is_stored_although_kv_denies_it_leaves_none_behind() {
+    for takes_it_back in [true, false] {
+        let world = kv_world(&json!({}));
+        let browser = world.browser();
+        let authorized = browser.authorizes("/auth/login");
+        world.objects.kv.denies.set(Some("s:"));
+        let path = callback(&authorized);
+        let (shown, ()) = world.run(async {
+            futures::join!(browser.sending("GET", &path, FROM_PROVIDER, None), async {
+                while !has(&world, "s:") {
+                    pause().await;
+                }
+                world.objects.kv.is_full.set(!takes_it_back);
+            })
+        });
+        assert_eq!(shown.code(), "session_unavailable");
+        assert_eq!(world.provider.revoked_kinds(), ["refresh"]);
+        assert_eq!(has(&world, "s:"), !takes_it_back);
+        assert_eq!(world.audited("store_write_lost"), usize::from(!takes_it_back));
+        // Its browser still has the transaction, and comes again.
+        assert_eq!(browser.comes_back(&authorized).code(), "login_already_used");
+        assert_eq!(world.provider.calls(Endpoint::Code), 1);
+        assert!(browser.session_cookie().is_none());
+    }
+}
+
 #[test]
 fn a_failed_revocation_is_logged_and_nothing_is_kept_for_it() {
     let world = kv_world(&json!({}));
@@ -349,6 +390,27 @@ fn a_failed_revocation_is_logged_and_nothing_is_kept_for_it() {
     world.passes(3 * MINUTE);
     assert_eq!(world.objects.kv.stored().len(), stored, "the tombstone for the record");
     assert_eq!(world.provider.calls(Endpoint::Revocation), 1);
+}
+
+#[test]
+fn whoever_refuses_the_refresh_token_is_asked_for_the_access_token_and_who_is_silent_is_not() {
+    for (failure, asked) in [
+        (Failure::Answers(400, r#"{"error":"unsupported_token_type"}"#), 2),
+        (Failure::Answers(400, r#"{"error":"invalid_client"}"#), 2),
+        (Failure::Answers(401, ""), 2),
+        (Failure::Answers(403, ""), 2),
+        (Failure::Answers(404, ""), 2),
+        (Failure::Answers(503, ""), 2),
+        (Failure::Unreachable, 1),
+    ] {
+        let world = kv_world(&json!({}));
+        let browser = world.browser();
+        browser.logs_in();
+        world.provider.fails(Endpoint::Revocation, failure.clone());
+        assert_eq!(browser.fetch("POST", "/auth/logout").status, 200);
+        assert_eq!(world.provider.calls(Endpoint::Revocation), asked, "{failure:?}");
+        assert_eq!(world.audited("revocation_failed"), 1, "{failure:?}");
+    }
 }
 
 // The second in which KV takes no other write of the key would be a second of the person's.

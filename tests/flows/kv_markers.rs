@@ -289,6 +289,35 @@ fn an_administrators_end_is_not_forgotten_for_a_logout_token_that_comes_after_it
     assert_eq!(browser.comes_back(&authorized).code(), "login_ended");
 }
 
+// The provider's lock, which the administrator's end follows in the same second, or the other way
+// round: what waits for its write must not be written over what came first.
+#[test]
+fn two_ends_at_the_same_moment_both_count_for_a_login_under_way() {
+    for administrator_first in [true, false] {
+        let world = kv_world(&delayed());
+        *world.provider.edit_id_token.borrow_mut() = Some(Box::new(|claims| {
+            claims.remove("auth_time");
+        }));
+        let browser = world.browser();
+        let authorized = browser.authorizes("/auth/login");
+        world.passes(SECOND);
+        let (config, name, now) = (world.config(), world.index_of("alice"), world.now());
+        let (begun, before) = (Which::Begun { by: now }, Which::Before { issued: now });
+        let end = |which| {
+            let (world, config, name) = (&world, &config, &name);
+            async move {
+                let reason = EndReason::BackChannel;
+                end_before(world, &config.session, name.as_str(), &which, now, reason).await
+            }
+        };
+        let (first, second) = if administrator_first { (begun, before) } else { (before, begun) };
+        let ended = world.run(async { futures::join!(end(first), end(second)) });
+        assert_eq!(ended, (Ok(()), Ok(())));
+        world.passes(5 * SECOND);
+        assert_eq!(browser.comes_back(&authorized).code(), "login_ended", "{administrator_first}");
+    }
+}
+
 #[test]
 fn markers_are_looked_for_only_where_the_operator_asked_for_them() {
     for (settings, looks) in [(delayed(), 2), (json!({}), 0)] {

@@ -300,6 +300,68 @@ fn a_callback_that_comes_while_the_first_is_under_way_waits_for_it() {
     assert_eq!(world.provider.calls(Endpoint::Code), 1);
 }
 
+// A provider that is strict takes back what a code has brought when the code comes again.
+#[test]
+fn a_callback_that_comes_while_the_first_takes_all_the_time_there_is_sends_no_code_again() {
+    let world = kv_world(&json!({}));
+    let browser = world.browser();
+    let authorized = browser.authorizes("/auth/login");
+    let twin = browser.served_by(&world);
+    let path = callback(&authorized);
+    let (first, second) = world.run(async {
+        futures::join!(browser.sending("GET", &path, FROM_PROVIDER, None), async {
+            until(|| world.provider.calls(Endpoint::Code) == 1).await;
+            world.provider.dawdles.set(true);
+            world.passes(45 * SECOND);
+            futures::join!(twin.sending("GET", &path, FROM_PROVIDER, None), async {
+                for _ in 0..100 {
+                    pause().await;
+                }
+                world.provider.dawdles.set(false);
+            })
+            .0
+        })
+    });
+    assert_eq!((first.status, second.status), (303, 303), "{second:?}");
+    assert_eq!(world.provider.calls(Endpoint::Code), 1);
+}
+
+// What a call remembers that was under way already is older than what the refresh has shown.
+#[test]
+fn a_call_that_began_before_a_refresh_failed_does_not_undo_the_pause_after_it() {
+    let route = |path: &str, resource: &str| {
+        let upstream = json!({ "url": format!("https://{resource}.example.com") });
+        json!({ "path": path, "upstream": upstream, "resource": format!("urn:{resource}") })
+    };
+    let world = kv_world(&json!({ "routes": [route("/api/*", "api"), route("/b/*", "b")] }));
+    world.provider.token_lifetime.set(Some(86_400));
+    let browser = world.browser();
+    browser.logs_in();
+    let refusal = Failure::Answers(400, r#"{"error":"invalid_target"}"#);
+    world.provider.fails(Endpoint::Refresh, refusal);
+    world.passes(10 * MINUTE);
+    world.objects.kv.held.set(Some(world.place()));
+    let (refreshes, touches, ()) = world.run(async {
+        let refreshes = async {
+            // The touch has read the record and is about to be written.
+            until(|| world.objects.kv.waits.get()).await;
+            browser.calling("/b/x").await
+        };
+        let goes_on = async {
+            until(|| world.provider.calls(Endpoint::Refresh) == 1).await;
+            for _ in 0..100 {
+                pause().await;
+            }
+            world.objects.kv.held.set(None);
+        };
+        futures::join!(refreshes, browser.calling("/api/orders"), goes_on)
+    });
+    assert!(matches!(touches, Called::Forwarded(Some(_))), "{touches:?}");
+    assert!(matches!(refreshes, Called::Answered(_)), "{refreshes:?}");
+    assert!(matches!(browser.call("/b/x"), Called::Answered(_)));
+    assert_eq!(world.provider.calls(Endpoint::Refresh), 1, "within the pause");
+}
+
 #[test]
 fn a_callback_that_comes_again_later_gets_the_same_session() {
     let world = kv_world(&json!({}));

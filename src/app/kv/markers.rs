@@ -9,7 +9,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::writes::{put_firmly, seconds_until};
+use super::writes::{NEXT_WRITE, seconds_until};
 use crate::{
     app::ports::{KeyValue, StoreError},
     config::SessionConfig,
@@ -39,6 +39,22 @@ impl Marker {
     /// What a value says; one that says no time ends nothing.
     pub(super) fn read(value: &[u8]) -> Option<Self> {
         crate::json::read(Some(value).filter(|value| value.len() <= MAX_BYTES)?).ok()
+    }
+
+    /// The value that says more than the one that is there.
+    fn added_to(
+        there: Option<&[u8]>,
+        which: &Which,
+        now: Timestamp,
+        reason: EndReason,
+    ) -> Result<Vec<u8>, StoreError> {
+        let fresh = Self { before: now, reason, bars: Vec::new() };
+        let mut marker = there.and_then(Self::read).unwrap_or(fresh);
+        // Another place's clock may be ahead: what its marker says isn't taken back.
+        marker.before = marker.before.max(now);
+        marker.reason = reason;
+        Bar::add(&mut marker.bars, which, now);
+        serde_json::to_vec(&marker).map_err(|_| StoreError)
     }
 
     /// Whether a session is over that was made at `created`. What it is named by costs to be known
@@ -82,17 +98,21 @@ pub async fn end_before<K: KeyValue>(
     reason: EndReason,
 ) -> Result<(), StoreError> {
     let key = key(name);
-    let [there] = store.read([&key]).await?;
-    let fresh = Marker { before: now, reason, bars: Vec::new() };
-    let mut marker = there.and_then(|value| Marker::read(&value)).unwrap_or(fresh);
-    // Another place's clock may be ahead: what its marker says isn't taken back.
-    marker.before = marker.before.max(now);
-    marker.reason = reason;
-    Bar::add(&mut marker.bars, which, now);
-    let value = serde_json::to_vec(&marker).map_err(|_| StoreError)?;
     // No session of before then lives longer, nor one of a login that was under way.
     let until = now.after(Transaction::LIFETIME).after(config.absolute);
-    put_firmly(store, &key, &value, seconds_until(until, now)).await
+    let seconds = seconds_until(until, now);
+    let mut tries = 0;
+    loop {
+        // Each time: whoever was just before, so that KV didn't take this, has bars that count.
+        let [there] = store.read([&key]).await?;
+        let value = Marker::added_to(there.as_deref(), which, now, reason)?;
+        let written = store.put(&key, &value, seconds).await;
+        tries += 1;
+        if written.is_ok() || tries == 2 {
+            return written;
+        }
+        store.wait(NEXT_WRITE).await;
+    }
 }
 
 const fn unknown() -> EndReason {
@@ -101,14 +121,13 @@ const fn unknown() -> EndReason {
 
 fn known_or_unknown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EndReason, D::Error> {
     let reason = Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(reason).unwrap_or_else(|_| unknown()))
+    Ok(crate::json::from_value(reason).unwrap_or_else(|_| unknown()))
 }
 
 /// Without a later release's, whatever they look like.
 fn known_bars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Bar>, D::Error> {
-    let bars = serde_json::from_value(Value::deserialize(deserializer)?);
-    let bars: Vec<Value> = bars.unwrap_or_default();
-    Ok(bars.into_iter().filter_map(|bar| serde_json::from_value(bar).ok()).collect())
+    let Value::Array(bars) = Value::deserialize(deserializer)? else { return Ok(Vec::new()) };
+    Ok(bars.into_iter().filter_map(|bar| crate::json::from_value(bar).ok()).collect())
 }
 
 #[cfg(test)]
@@ -126,6 +145,12 @@ mod tests {
         for (created, is_over) in [(999, true), (1000, true), (1001, false)] {
             assert_eq!(marker.ends(at(created), || None), is_over, "{created}");
         }
+    }
+
+    #[test]
+    fn a_bar_is_read_from_an_object_alone() {
+        let text = r#"{"before":5,"bars":[[{"begun":{"by":1}},9],{"which":{"begun":{"by":1}},"until":9}]}"#;
+        assert_eq!(Marker::read(text.as_bytes()).unwrap().bars.len(), 1);
     }
 
     #[test]

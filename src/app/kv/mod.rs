@@ -25,7 +25,10 @@ pub use isolate::Isolate;
 pub use markers::end_before;
 pub use subjects::ask_subject;
 
-use self::rows::{Found, Rows, Standing, Write};
+use self::{
+    isolate::{LONGEST_LOGIN, LONGEST_REFRESH},
+    rows::{Found, Rows, Standing, Write},
+};
 use super::{
     context::{ObjectContext, ObjectPorts},
     ports::{KeyValue, StoreError},
@@ -97,7 +100,7 @@ impl<'a, P: ObjectPorts, K: KeyValue, A: FnOnce(Reply)> Run<'a, P, K, A> {
         }
         let mut rows = Rows::new(self.ctx, self.store, self.isolate, self.session);
         let Found { row, over } = rows.find(&envelope.command).await?;
-        let gates = self.isolate.borrow().gates(self.session);
+        let gates = self.isolate.borrow().gates(self.session, self.ctx.ports.now());
         let mut machine = Machine::load(self.ctx.config.clone(), row.as_deref()).with_gates(gates);
         let mut to_do = ToDo::new(envelope, over);
         let mut flight: Option<Flight<'a>> = None;
@@ -106,13 +109,19 @@ impl<'a, P: ObjectPorts, K: KeyValue, A: FnOnce(Reply)> Run<'a, P, K, A> {
         while let Some(input) = to_do.next(self.ctx).await {
             let mut step = self.step(&mut machine, input);
             if step.logs_in() || step.refreshes() {
-                flight = flight.or_else(|| self.take_off());
+                let longest = if step.logs_in() { LONGEST_LOGIN } else { LONGEST_REFRESH };
+                flight = flight.or_else(|| self.take_off(longest));
                 if flight.is_none() {
                     return Ok(self.leave_to_the_other(step.reply));
                 }
             }
             if step.refreshes() {
                 held = step.write.take();
+            }
+            // Another pass may have begun before what this one has come to know.
+            if flight.is_some() {
+                let now = self.ctx.ports.now();
+                self.isolate.borrow_mut().keep_gates(self.session, machine.gates(), now);
             }
             if answers_first && let Some(reply) = step.reply.take() {
                 self.answer(reply);
@@ -127,7 +136,11 @@ impl<'a, P: ObjectPorts, K: KeyValue, A: FnOnce(Reply)> Run<'a, P, K, A> {
                     Err(StoreError) => return Err(StoreError),
                 };
                 if let Some(reply) = reply {
+                    let is_broken = matches!(reply, Reply::Broken);
                     self.answer(reply);
+                    if is_broken {
+                        rows.take_back().await;
+                    }
                     if is_login {
                         self.disown(machine).await;
                     }
@@ -140,7 +153,6 @@ impl<'a, P: ObjectPorts, K: KeyValue, A: FnOnce(Reply)> Run<'a, P, K, A> {
             step.events.into_iter().for_each(|event| self.ctx.ports.record(event));
             to_do.works.extend(step.works);
         }
-        self.isolate.borrow_mut().keep_gates(self.session, machine.gates());
         if let Some(write) = held {
             let _told_already = rows.write(write).await?;
         }
@@ -164,12 +176,12 @@ impl<'a, P: ObjectPorts, K: KeyValue, A: FnOnce(Reply)> Run<'a, P, K, A> {
     }
 
     /// Notes that a login or refresh of this session is out, if none is.
-    fn take_off(&self) -> Option<Flight<'a>> {
+    fn take_off(&self, longest: Duration) -> Option<Flight<'a>> {
         if self.is_out() {
             return None;
         }
         let (isolate, session) = (self.isolate, self.session);
-        isolate.borrow_mut().goes_out(session, self.ctx.ports.now());
+        isolate.borrow_mut().goes_out(session, longest, self.ctx.ports.now());
         Some(Flight { isolate, session })
     }
 

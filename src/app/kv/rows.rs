@@ -258,17 +258,21 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
             self.put_firmly(&self.login, &mark, until).await?;
         }
         let seconds = seconds_until(live.deadline, self.ctx.ports.now());
+        let again = (row.to_vec(), live.clone());
+        // Whatever KV says next, it may be there.
+        self.there = There::Live(live);
         let written = if is_old {
             self.store.put(&self.record, row, seconds).await
         } else {
             put_firmly(self.store, &self.record, row, seconds).await
         };
         match written {
-            Err(StoreError) if is_old => self.again = Some((row.to_vec(), live.clone())),
+            Err(StoreError) if is_old => self.again = Some(again),
             written => written?,
         }
-        self.there = There::Live(live);
-        if !self.has_tombstone().await? {
+        // It is written: a look that fails now is no reason to give back what stands. Each use of
+        // it looks again.
+        if !self.has_tombstone().await.unwrap_or(false) {
             return Ok(Standing::Stands);
         }
         self.again = None;
@@ -276,6 +280,18 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
             self.lost();
         }
         Ok(Standing::IsOver(LoginFailure::AlreadyUsed))
+    }
+
+    /// What is given back of a login that failed here must not be found again: KV may have stored
+    /// what it said that it didn't take, and this isolate knows better than KV from now on.
+    pub(super) async fn take_back(&self) {
+        if !matches!(self.there, There::Live(_)) {
+            return;
+        }
+        self.isolate.borrow_mut().ends(self.session);
+        if self.delete_record().await.is_err() {
+            self.lost();
+        }
     }
 
     /// Writes, when the command has its answer, what KV didn't take at once. What it doesn't take
@@ -291,8 +307,11 @@ impl<'a, P: ObjectPorts, K: KeyValue> Rows<'a, P, K> {
     }
 
     async fn has_tombstone(&self) -> Result<bool, StoreError> {
-        let [tombstone] = self.store.read([&self.tombstone]).await?;
-        Ok(tombstone.is_some() || self.isolate.borrow().is_ended(self.session))
+        let read = self.store.read([&self.tombstone]).await;
+        if self.isolate.borrow().is_ended(self.session) {
+            return Ok(true);
+        }
+        read.map(|[tombstone]| tombstone.is_some())
     }
 
     /// Ends what is there. Once the tombstone stands the rest may fail: nobody is let in any more.

@@ -21,7 +21,7 @@ mod login;
 mod refresh;
 mod revocation;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turn;
 mod work;
 

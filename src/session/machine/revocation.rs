@@ -132,9 +132,16 @@ impl Machine {
     pub(super) fn revocation_done(&mut self, outcome: RevocationOutcome, turn: &mut Turn<'_>) {
         let Some(done) = self.revoking.take() else { return };
         let is_refresh_token = done.hint == TokenTypeHint::RefreshToken;
+        let ticket = done.ticket.as_ref();
+        let will_retry =
+            matches!(outcome, RevocationOutcome::RefusedForNow | RevocationOutcome::Failed)
+                && ticket.is_some_and(|ticket| self.has_another_try(ticket));
         let goes_on = match outcome {
             RevocationOutcome::Done => true,
-            RevocationOutcome::Refused => is_refresh_token,
+            // The one kind and not the other, perhaps. What is tried again takes them along.
+            RevocationOutcome::Refused | RevocationOutcome::RefusedForNow => {
+                is_refresh_token && !will_retry
+            }
             RevocationOutcome::Failed => false,
         };
         if !goes_on {
@@ -144,9 +151,6 @@ impl Machine {
         if !is_refresh_token {
             return;
         }
-        let ticket = done.ticket.as_ref();
-        let will_retry = outcome == RevocationOutcome::Failed
-            && ticket.is_some_and(|ticket| self.has_another_try(ticket));
         if outcome != RevocationOutcome::Done {
             let session = self.keys().audit_name(&done.session);
             turn.events.push(Event::RevocationFailed { session, will_retry });

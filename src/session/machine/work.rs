@@ -133,6 +133,8 @@ pub enum RevocationOutcome {
     Done,
     /// The provider refused for good.
     Refused,
-    /// No answer, or one that invites another try.
+    /// It answered, and may do it later: load, or credentials that the operator can mend.
+    RefusedForNow,
+    /// No answer.
     Failed,
 }

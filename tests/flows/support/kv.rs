@@ -82,6 +82,10 @@ pub(crate) struct Kv {
     pub(crate) takes: Cell<Duration>,
     /// No write is taken.
     pub(crate) is_full: Cell<bool>,
+    /// Writes of keys of this kind are taken, and said not to be.
+    pub(crate) denies: Cell<Option<&'static str>>,
+    /// Once a key of the first kind is there, the next read of one of the second alone fails.
+    pub(crate) stumbles: Cell<Option<(&'static str, &'static str)>>,
     /// Keys that were asked for.
     pub(crate) reads: RefCell<Vec<String>>,
     /// Writes that were taken, deletions among them.
@@ -114,6 +118,8 @@ impl Kv {
             forgets: Cell::default(),
             takes: Cell::default(),
             is_full: Cell::default(),
+            denies: Cell::default(),
+            stumbles: Cell::default(),
             reads: RefCell::default(),
             puts: Cell::default(),
             refused: Cell::default(),
@@ -146,6 +152,16 @@ impl Kv {
 
     pub(super) fn forgets_isolates(&self) {
         self.isolates.borrow_mut().clear();
+    }
+
+    fn stumbles_at(&self, keys: &[&str]) -> bool {
+        let Some((there, asked)) = self.stumbles.get() else { return false };
+        let stumbles = matches!(keys, [key] if key.starts_with(asked))
+            && self.stored().keys().any(|key| key.starts_with(there));
+        if stumbles {
+            self.stumbles.set(None);
+        }
+        stumbles
     }
 
     fn read(&self, place: Place, key: &str) -> Option<Vec<u8>> {
@@ -187,6 +203,9 @@ impl KeyValue for World {
     ) -> Result<[Option<Vec<u8>>; N], StoreError> {
         pause().await;
         self.passes(self.objects.kv.takes.get());
+        if self.objects.kv.stumbles_at(&keys) {
+            return Err(StoreError);
+        }
         let values = keys.map(|key| self.objects.kv.read(self.place(), key));
         pause().await;
         Ok(values)
@@ -206,6 +225,9 @@ impl KeyValue for World {
         let kept = Kept { value: value.to_vec(), until: kv.now.get() + seconds * 1000 };
         kv.write(self.place(), key, Some(kept))?;
         pause().await;
+        if kv.denies.get().is_some_and(|kind| key.starts_with(kind)) {
+            return Err(StoreError);
+        }
         Ok(())
     }
 

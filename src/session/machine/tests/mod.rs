@@ -370,3 +370,11 @@ pub(super) fn text(secret: Option<&Secret<String>>) -> Option<&str> {
 }
 
 pub(super) type Ticket = LogoutTicketKey;
+
+/// What a refresh leaves that the provider was too busy for.
+pub(crate) fn closed_gates() -> Gates {
+    let mut world = World::logged_in(None, true);
+    let _ = world.access(key_b(), None);
+    world.refresh_failed(crate::audit::RefreshFailure::ProviderOverloaded);
+    world.machine.gates()
+}

@@ -116,7 +116,9 @@ fn without_a_revocation_endpoint_nothing_is_asked_and_nothing_kept() {
 // Many providers take refresh tokens alone: that is their right, and no fault.
 #[test]
 fn an_access_token_that_is_not_taken_back_is_the_last_that_is_asked_for_and_no_fault() {
-    for outcome in [RevocationOutcome::Refused, RevocationOutcome::Failed] {
+    for outcome in
+        [RevocationOutcome::Refused, RevocationOutcome::RefusedForNow, RevocationOutcome::Failed]
+    {
         let mut world = with_three_tokens();
         let _ = world.end(EndReason::Logout, false);
         assert_eq!(world.revoked(), "refresh-3");
@@ -132,6 +134,7 @@ fn an_access_token_that_is_not_taken_back_is_the_last_that_is_asked_for_and_no_f
 fn a_provider_that_refuses_one_kind_is_asked_for_the_other_and_one_that_is_silent_is_not() {
     for (outcome, then, will_retry) in [
         (RevocationOutcome::Refused, &["access-1"][..], false),
+        (RevocationOutcome::RefusedForNow, &[], true),
         (RevocationOutcome::Failed, &[], true),
     ] {
         let mut world = logged_out();
@@ -140,6 +143,26 @@ fn a_provider_that_refuses_one_kind_is_asked_for_the_other_and_one_that_is_silen
         assert_eq!(world.revokes_all(RevocationOutcome::Done), then, "{outcome:?}");
         assert_eq!(reported(&world), [will_retry], "{outcome:?}");
         assert_eq!(tickets(&world), usize::from(will_retry), "{outcome:?}");
+    }
+}
+
+// Without a ticket nobody comes back to it.
+#[test]
+fn where_nothing_is_tried_again_whoever_answers_at_all_is_asked_for_the_access_token() {
+    for (outcome, then) in [
+        (RevocationOutcome::Refused, &["access-1"][..]),
+        (RevocationOutcome::RefusedForNow, &["access-1"]),
+        (RevocationOutcome::Failed, &[]),
+    ] {
+        let mut config = config();
+        config.session.revocation_ticket = Duration::ZERO;
+        let mut world = World::with(config);
+        world.log_in(Some(300), true);
+        let _ = world.end(EndReason::Logout, false);
+        assert_eq!(world.revoked(), "refresh-1");
+        world.input(Input::RevocationDone(outcome));
+        assert_eq!(world.revokes_all(RevocationOutcome::Done), then, "{outcome:?}");
+        assert_eq!(reported(&world), [false], "{outcome:?}");
     }
 }
 

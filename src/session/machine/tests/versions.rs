@@ -206,7 +206,7 @@ fn each_reply_of_the_earlier_release_is_read_and_given_with_all_that_it_looks_fo
     assert!(replies.len() >= 13);
     for (name, theirs) in replies {
         for text in [theirs.to_string(), variant_with_more(theirs).to_string()] {
-            let read: Reply = serde_json::from_str(&text).unwrap_or_else(|error| {
+            let read: Reply = crate::json::read(text.as_bytes()).unwrap_or_else(|error| {
                 panic!("{name}: {error}: {text}");
             });
             let ours = serde_json::to_value(&read).unwrap();

@@ -1,5 +1,6 @@
 //! What a dump of the storage is worth, and what the object makes of rows that it can't read.
 
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
@@ -163,6 +164,18 @@ fn members_that_a_later_release_adds_are_no_fault() {
     text["entries"][0]["later"] = "x".into();
     let index: Index = serde_json::from_value(text).unwrap();
     assert_eq!(index, world.stored());
+}
+
+// Nobody writes its members as a list; to read them so would be a second way to be understood.
+#[test]
+fn a_bar_is_read_from_an_object_alone() {
+    let world = World::with(1);
+    let mut text = serde_json::to_value(world.stored()).unwrap();
+    let until = T0.after(secs(9));
+    let which = json!({ "before": { "issued": T0 } });
+    text["bars"] = json!([[which, until], { "which": which, "until": until }, 7]);
+    let index: Index = crate::json::read(text.to_string().as_bytes()).unwrap();
+    assert_eq!(index.bars.len(), 1);
 }
 
 #[test]

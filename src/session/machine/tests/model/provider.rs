@@ -260,10 +260,11 @@ impl Answered {
     pub(super) fn of_revocation(&self, token: &str) -> (Input, Said) {
         let outcome = match self {
             Self::Tokens(_) | Self::Revoked => RevocationOutcome::Done,
-            Self::Overloaded | Self::Lost => RevocationOutcome::Failed,
+            Self::Overloaded => RevocationOutcome::RefusedForNow,
+            Self::Lost => RevocationOutcome::Failed,
             _ => RevocationOutcome::Refused,
         };
-        let is_final = outcome != RevocationOutcome::Failed;
+        let is_final = matches!(outcome, RevocationOutcome::Done | RevocationOutcome::Refused);
         let said = Said::RevocationDone { token: token.to_owned(), is_final };
         (Input::RevocationDone(outcome), said)
     }
