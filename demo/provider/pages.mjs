@@ -77,7 +77,7 @@ export function signOutAtOnce({ issuer, form }) {
 export function signOutAsked({ issuer, client, form }) {
   return page("Sign out · Lantern", issuer, `
     <div class="card"><h1>Sign out?</h1>
-      <p>${client ? `<b>${text(client)}</b> asks to` : "Do you want to"} end your session here.</p>
+      <p>${client ? `<b>${text(client)}</b> asks to end your session here.` : "Do you want to end your session here?"}</p>
       ${form}
       <button type="submit" form="op.logoutForm" name="logout" value="yes">Sign out</button>
       <button type="submit" form="op.logoutForm" class="quiet">Stay signed in</button>

@@ -57,15 +57,17 @@ pub(crate) fn problem_with<P: Ports>(
     problem::problem_with(code, members)
 }
 
-/// A page for a person, with an id that the log has too; `detail` is for the log alone.
+/// A page for a person, with an id that the log has too; `detail` is for the log alone. `again` is
+/// the URL of a login, where another one can be the answer.
 pub(crate) fn error_page<P: Ports>(
     ctx: &Context<'_, P>,
     origin: &Origin,
     code: ProblemCode,
     detail: &'static str,
+    again: Option<&str>,
 ) -> Answer {
     let event_id = ctx.event_id();
-    let answer = page::error(ctx.config, origin, code, &event_id);
+    let answer = page::error(origin, code, &event_id, again);
     ctx.ports.record(Event::ErrorShown { event_id, code: code.as_str(), detail });
     answer
 }

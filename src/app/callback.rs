@@ -16,7 +16,10 @@ use crate::{
     audit::Event,
     config::{Origin, ResponseMode},
     device::DeviceName,
-    http::{Method, cookies, head::RequestHead, message::Answer, problem::ProblemCode},
+    http::{
+        Method, cookies, head::RequestHead, message::Answer, page, problem::ProblemCode,
+        return_to::ReturnTo,
+    },
     oauth::{
         AuthorizationCode, AuthorizationError, AuthorizationErrorCode, AuthorizationParams,
         Metadata,
@@ -51,7 +54,7 @@ pub(super) async fn handle<P: Ports>(
 ) -> Answer {
     let parameters = match response_parameters(ctx, head, body) {
         Ok(parameters) => parameters,
-        Err(failure) => return answer::error_page(ctx, origin, failure.code, failure.detail),
+        Err(failure) => return failure_page(ctx, origin, &failure, &ReturnTo::root()),
     };
     let cookie =
         parameters.state().and_then(|state| cookies::transaction(head.known.cookie, origin, state));
@@ -61,7 +64,8 @@ pub(super) async fn handle<P: Ports>(
     });
     let Some((name, transaction)) = found else {
         // Another browser's, a replayed one, or one that we never began: nothing is touched.
-        return answer::error_page(ctx, origin, ProblemCode::LoginNotFound, "no_transaction");
+        let failure = Failure::last(ProblemCode::LoginNotFound, "no_transaction");
+        return failure_page(ctx, origin, &failure, &ReturnTo::root());
     };
     let earlier = transaction.earlier.clone();
     let return_to = transaction.return_to.clone();
@@ -82,13 +86,27 @@ pub(super) async fn handle<P: Ports>(
             answer
         }
         Err(failure) => {
-            let mut answer = answer::error_page(ctx, origin, failure.code, failure.detail);
+            // Checked when the login began; the base path may be another by now.
+            let return_to = ReturnTo::parse(&return_to, origin, &ctx.config.base_path);
+            let return_to = return_to.unwrap_or_else(ReturnTo::root);
+            let mut answer = failure_page(ctx, origin, &failure, &return_to);
             if !failure.again {
                 answer::set_cookie(&mut answer, delete);
             }
             answer
         }
     }
+}
+
+/// The page says what happened and leads to another login, which returns where this one would have.
+fn failure_page<P: Ports>(
+    ctx: &Context<'_, P>,
+    origin: &Origin,
+    failure: &Failure,
+    return_to: &ReturnTo,
+) -> Answer {
+    let again = page::login_url(ctx.config, return_to);
+    answer::error_page(ctx, origin, failure.code, failure.detail, Some(&again))
 }
 
 /// The parameters, from where the configured response mode puts them and from nowhere else.

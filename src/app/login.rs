@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     answer,
     context::{Context, Ports},
-    login_query::LoginQuery,
+    login_query::{self, LoginQuery},
     metadata::metadata,
 };
 use crate::{
@@ -36,17 +36,19 @@ pub(super) async fn handle<P: Ports>(
     origin: &Origin,
 ) -> Answer {
     let arrival = Arrival::of(head);
-    let query = LoginQuery::parse(head.query.unwrap_or_default(), ctx.config, origin);
-    let query = match (query, arrival) {
+    let text = head.query.unwrap_or_default();
+    let query = match (LoginQuery::parse(text, ctx.config, origin), arrival) {
         (_, Arrival::Speculative) => {
             return answer::problem(ctx, ProblemCode::LoginNotANavigation);
         }
-        (Some(query), _) => query,
-        (None, Arrival::Own | Arrival::Foreign) => {
+        (Ok(query), _) => query,
+        (Err(refused), Arrival::Own | Arrival::Foreign) => {
             let code = ProblemCode::LoginParameterInvalid;
-            return answer::error_page(ctx, origin, code, "login_query");
+            let again =
+                page::login_url(ctx.config, &login_query::return_to(text, ctx.config, origin));
+            return answer::error_page(ctx, origin, code, refused.parameter, Some(&again));
         }
-        (None, _) => return answer::problem(ctx, ProblemCode::LoginParameterInvalid),
+        (Err(_), _) => return answer::problem(ctx, ProblemCode::LoginParameterInvalid),
     };
     match arrival {
         Arrival::Fetch => {
@@ -104,11 +106,13 @@ async fn start<P: Ports>(
     let now = ctx.ports.now();
     let attempts = cookies::attempts(head.known.cookie, origin);
     if attempts >= MAX_ATTEMPTS {
-        return answer::error_page(ctx, origin, ProblemCode::LoginLoop, "login_loop");
+        // Another login is what it is about.
+        return answer::error_page(ctx, origin, ProblemCode::LoginLoop, "login_loop", None);
     }
     let Ok(metadata) = metadata(ctx).await else {
         let code = ProblemCode::ProviderUnavailable;
-        return answer::error_page(ctx, origin, code, "metadata_unavailable");
+        let again = query.url(ctx.config);
+        return answer::error_page(ctx, origin, code, "metadata_unavailable", Some(&again));
     };
     let transaction = transaction(ctx, head, origin, &query);
     let location = authorization_url(ctx.config, &metadata, &transaction, &query);
@@ -117,7 +121,8 @@ async fn start<P: Ports>(
     let sealed = ctx.config.session.keys.seal_transaction(&transaction, &name, nonce);
     let Ok(sealed) = sealed else {
         let code = ProblemCode::LoginParameterInvalid;
-        return answer::error_page(ctx, origin, code, "transaction_too_large");
+        let again = page::login_url(ctx.config, &query.return_to);
+        return answer::error_page(ctx, origin, code, "transaction_too_large", Some(&again));
     };
     let session = ctx.session_hash(&transaction.session_id.key());
     ctx.ports.record(Event::LoginStarted { session });

@@ -9,6 +9,8 @@ use crate::{
 
 /// Values of `prompt` (OpenID Connect Core 3.1.2.1, Initiating User Registration 1.0).
 const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
+/// What is read here, each by rules of its own.
+const CHECKED: [&str; 3] = ["return_to", "max_age", "prompt"];
 /// What goes on as it is, if it is no longer than [`MAX_VALUE`].
 const PASSED_ON: [&str; 3] = ["login_hint", "acr_values", "ui_locales"];
 /// The longest value that goes on to the provider, in bytes.
@@ -28,12 +30,19 @@ pub(super) struct LoginQuery {
     pub(super) extra: Vec<(String, String)>,
 }
 
+/// A query that isn't accepted, and for which parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// A name of ours; `login_params` stands for those that the configuration lets through.
+    pub(super) parameter: &'static str,
+}
+
 impl LoginQuery {
-    /// `None` if a parameter that we know came twice, isn't allowed in this form, or is too long.
+    /// An error if a parameter that we know came twice, isn't allowed in this form, or is too long.
     /// Names that nobody knows are left out, as OpenID Connect Core 3.1.2.1 has it, and so are
     /// those that the operator fixed: what is sent is what the ID token is held against, or whoever
     /// edits the URL on its way through the browser logs in without it.
-    pub(super) fn parse(query: &str, config: &Config, origin: &Origin) -> Option<Self> {
+    pub(super) fn parse(query: &str, config: &Config, origin: &Origin) -> Result<Self, Refused> {
         let fixed = &config.provider.authorization_params;
         let mut parsed = Self {
             return_to: ReturnTo::root(),
@@ -44,22 +53,20 @@ impl LoginQuery {
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
             let allowed = match name.as_str() {
-                "return_to" | "max_age" | "prompt" => true,
-                name => {
-                    PASSED_ON.contains(&name)
-                        || config.provider.login_params.iter().any(|allowed| allowed == name)
-                }
+                name if CHECKED.contains(&name) || PASSED_ON.contains(&name) => true,
+                name => config.provider.login_params.iter().any(|allowed| allowed == name),
             };
             if !allowed || fixed.contains_key(&name) {
                 continue;
             }
+            let refused = Refused { parameter: own_name(&name) };
             if seen.contains(&name) {
-                return None;
+                return Err(refused);
             }
             seen.push(name.clone());
-            parsed.take(name, value, config, origin)?;
+            parsed.take(name, value, config, origin).ok_or(refused)?;
         }
-        Some(parsed)
+        Ok(parsed)
     }
 
     fn take(
@@ -113,6 +120,20 @@ impl LoginQuery {
         }
         format!("{}/login?{}", config.base_path, query.finish())
     }
+}
+
+/// Where a login leads back to, asked of a query that isn't accepted otherwise.
+pub(super) fn return_to(query: &str, config: &Config, origin: &Origin) -> ReturnTo {
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "return_to")
+        .and_then(|(_, value)| ReturnTo::parse(&value, origin, &config.base_path))
+        .unwrap_or_else(ReturnTo::root)
+}
+
+/// A parameter's name as a constant: nothing of the query gets into the log.
+fn own_name(name: &str) -> &'static str {
+    let own = CHECKED.iter().chain(&PASSED_ON).find(|own| **own == name);
+    own.copied().unwrap_or("login_params")
 }
 
 /// `acr_values` as the list that it is.

@@ -43,7 +43,22 @@ pub(super) async fn handle<P: Ports>(
     match csrf::check(head, origin, ctx.config.csrf) {
         Ok(verified) => end(ctx, head, origin, verified).await,
         // Nothing was touched, the cookie neither.
-        Err(fault) => answer::problem(ctx, fault.code()),
+        Err(fault) => refused(ctx, head, origin, fault.code(), "logout_not_ours"),
+    }
+}
+
+/// A page for a person in a window, a problem for a program. A login is no answer to either.
+fn refused<P: Ports>(
+    ctx: &Context<'_, P>,
+    head: &RequestHead<'_>,
+    origin: &Origin,
+    code: ProblemCode,
+    detail: &'static str,
+) -> Answer {
+    if head.is_document_navigation() {
+        answer::error_page(ctx, origin, code, detail, None)
+    } else {
+        answer::problem(ctx, code)
     }
 }
 
@@ -59,7 +74,7 @@ async fn end<P: Ports>(
     let ended = match session_id {
         Some(session_id) => match end_session(ctx, session_id, !is_navigation).await {
             Ok(ended) => ended,
-            Err(code) => return answer::problem(ctx, code),
+            Err(code) => return refused(ctx, head, origin, code, "logout"),
         },
         None => EndedReply::default(),
     };
@@ -152,10 +167,11 @@ async fn redeem<P: Ports>(ctx: &Context<'_, P>, head: &RequestHead<'_>, origin: 
     };
     let from_us = matches!(head.known.sec_fetch_site, None | Some("same-origin"));
     if !head.is_document_navigation() || !from_us {
-        return answer::problem(ctx, ProblemCode::NavigationRefused);
+        return refused(ctx, head, origin, ProblemCode::NavigationRefused, "logout_link_not_ours");
     }
+    let used = ProblemCode::LogoutLinkUsed;
     let Some((key, ticket)) = parse_ticket(ctx, ticket) else {
-        return answer::error_page(ctx, origin, ProblemCode::LogoutLinkUsed, "ticket_malformed");
+        return answer::error_page(ctx, origin, used, "ticket_malformed", None);
     };
     match ctx.ports.ask(&key, Command::RedeemLogout { ticket }).await {
         Ok(Reply::LogoutRedeemed { id_token, end_session_endpoint, origin: session_origin })
@@ -165,9 +181,9 @@ async fn redeem<P: Ports>(ctx: &Context<'_, P>, head: &RequestHead<'_>, origin: 
         }
         Ok(Reply::Unsupported | Reply::Broken) | Err(_) => {
             let code = ProblemCode::SessionUnavailable;
-            answer::error_page(ctx, origin, code, "logout_ticket")
+            answer::error_page(ctx, origin, code, "logout_ticket", None)
         }
-        Ok(_) => answer::error_page(ctx, origin, ProblemCode::LogoutLinkUsed, "ticket_unknown"),
+        Ok(_) => answer::error_page(ctx, origin, used, "ticket_unknown", None),
     }
 }
 

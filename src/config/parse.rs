@@ -30,6 +30,10 @@ const OBJECTS: &[(&str, &str)] = &[
 const KV: &[(&str, &str)] =
     &[("SESSIONS_KV", "a KV namespace binding of this name, because session.store is \"kv\"")];
 
+/// All variables whose names begin with [`PREFIX`], and `TOKENKEEP` itself.
+const VARIABLES: [&str; 2] = ["TOKENKEEP_OVERRIDES", "TOKENKEEP_ROUTES"];
+const PREFIX: &str = "TOKENKEEP_";
+
 /// The Worker's environment, as far as it is configuration. The edge fills it in; natively a test
 /// does.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +55,8 @@ pub struct Environment {
     /// The names of all members of the environment that are objects: service bindings, `ASSETS`,
     /// `SESSIONS`, `SESSIONS_KV`.
     pub bindings: Vec<String>,
+    /// The names of all texts in the environment that begin with `TOKENKEEP_`.
+    pub variables: Vec<String>,
     /// The compatibility flags that are enabled.
     pub compatibility_flags: Vec<String>,
 }
@@ -64,6 +70,7 @@ pub fn parse(environment: &Environment) -> Result<Config, ConfigFaults> {
     let mut faults = Faults::default();
     let in_kv = names_kv(environment);
     check_platform(environment, in_kv, &mut faults);
+    check_variables(environment, &mut faults);
     let secrets = Secrets::read(environment, &mut faults);
     let tokenkeep = read_variables(environment, &mut faults);
     let routes = read_routes_variable(environment, tokenkeep.as_ref(), &mut faults);
@@ -94,6 +101,17 @@ fn check_platform(environment: &Environment, in_kv: bool, faults: &mut Faults) {
     for (binding, expected) in if in_kv { KV } else { OBJECTS } {
         if !environment.bindings.iter().any(|name| name == binding) {
             faults.add(*binding, "nothing", *expected);
+        }
+    }
+}
+
+/// A misspelt variable would be no variable, and what it says would be left out without a word.
+fn check_variables(environment: &Environment, faults: &mut Faults) {
+    const EXPECTED: &str =
+        "TOKENKEEP, TOKENKEEP_OVERRIDES or TOKENKEEP_ROUTES: no other name begins so";
+    for name in &environment.variables {
+        if name.starts_with(PREFIX) && !VARIABLES.contains(&name.as_str()) {
+            faults.add(name, "a variable of an unknown name", EXPECTED);
         }
     }
 }

@@ -37,6 +37,9 @@ const PROTOCOL_PARAMS: [&str; 22] = [
     "state",
 ];
 
+/// What follows the issuer in the discovery document's address (OpenID Connect Discovery §4).
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+
 /// Query parameters that `login` reads anyway.
 const LOGIN_PARAMS: [&str; 6] =
     ["acr_values", "login_hint", "max_age", "prompt", "return_to", "ui_locales"];
@@ -129,6 +132,10 @@ fn read_issuer(
     const EXPECTED: &str = "the provider's issuer, such as \"https://id.example.com\"";
     let field = table.required("issuer", EXPECTED, faults)?;
     let text = field.text(EXPECTED, faults)?;
+    if text.trim_end_matches('/').ends_with(DISCOVERY) {
+        field.refuse("the issuer alone: leave /.well-known/openid-configuration out", faults);
+        return None;
+    }
     match WebUrl::parse(text, allow_loopback_http) {
         Ok(url) => Some((text.to_owned(), url.is_loopback_http)),
         Err(expected) => {

@@ -46,6 +46,7 @@ fn environment(tokenkeep: Value) -> Environment {
         name_key: Some(Secret::from(NAME_KEY)),
         admin_secret: None,
         bindings: ["SESSIONS", "SUBJECTS", "API", "ASSETS"].map(str::to_owned).to_vec(),
+        variables: Vec::new(),
         compatibility_flags: vec!["global_fetch_strictly_public".to_owned()],
     }
 }
@@ -323,6 +324,18 @@ fn routes_come_from_one_place() {
         one.routes = Some(text.to_owned());
         assert_eq!(keys(&one), [key], "{text}");
     }
+}
+
+#[test]
+fn a_variable_of_ours_that_is_misspelt_is_refused() {
+    let mut environment = environment(right());
+    let named = |names: &[&str]| names.iter().copied().map(str::to_owned).collect();
+    environment.variables = named(&["TOKENKEEP_OVERRIDES", "TOKENKEEP_ROUTES", "OTHER"]);
+    accept(&environment);
+    environment.variables = named(&["TOKENKEEP_OVERRIDE", "TOKENKEEP_", "TOKENKEEP_routes"]);
+    assert_eq!(keys(&environment), ["TOKENKEEP_OVERRIDE", "TOKENKEEP_", "TOKENKEEP_routes"]);
+    let said = parse(&environment).unwrap_err().to_string();
+    assert!(said.contains("expected TOKENKEEP, TOKENKEEP_OVERRIDES or TOKENKEEP_ROUTES"), "{said}");
 }
 
 #[test]

@@ -41,7 +41,8 @@ function enter() {
   poisoned = false;
 }
 
-// What the core may know of the environment: our variables and secrets, names of bindings, flags.
+// What the core may know of the environment: our variables and secrets, names of bindings and of what
+// may be a variable of ours misspelt, flags.
 function environmentText(env) {
   const bindings = Object.keys(env).filter((name) => env[name] !== null && typeof env[name] === "object" && name !== "TOKENKEEP");
   const flags = globalThis.Cloudflare?.compatibilityFlags ?? {};
@@ -54,6 +55,7 @@ function environmentText(env) {
     name_key: env.NAME_KEY ?? null,
     admin_secret: env.ADMIN_SECRET ?? null,
     bindings,
+    variables: Object.keys(env).filter((name) => name.startsWith("TOKENKEEP_") && typeof env[name] === "string"),
     compatibility_flags: Object.keys(flags).filter((name) => flags[name]),
   });
 }

@@ -14,6 +14,7 @@ struct EnvironmentText {
     name_key: Option<String>,
     admin_secret: Option<String>,
     bindings: Vec<String>,
+    variables: Vec<String>,
     compatibility_flags: Vec<String>,
 }
 
@@ -32,6 +33,7 @@ pub(super) fn read(text: &str) -> config::Environment {
         name_key: read.name_key.map(Secret::new),
         admin_secret: read.admin_secret.map(Secret::new),
         bindings: read.bindings,
+        variables: read.variables,
         compatibility_flags: read.compatibility_flags,
     }
 }

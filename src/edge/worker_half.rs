@@ -43,6 +43,8 @@ use crate::{
         problem::{ProblemCode, problem},
         request_headers,
         response_headers::{self, ResponseEdit, ResponseRules},
+        return_to::ReturnTo,
+        route::{self, EndpointName, Target},
     },
     session::{
         Command, Reply, SessionKey,
@@ -222,7 +224,13 @@ pub fn failed(head: &str) -> String {
     with_head(head, |config, head, _| {
         let Some(origin) = head.our_origin(config) else { return internal() };
         let event_id = event_id(&Platform);
-        let answer = page::error(config, origin, ProblemCode::Internal, &event_id);
+        // On the way of a login another one may be the answer; elsewhere it is none.
+        let is_login = matches!(
+            route::choose(config, head.path),
+            Target::Endpoint(EndpointName::Login | EndpointName::Callback)
+        );
+        let again = is_login.then(|| page::login_url(config, &ReturnTo::root()));
+        let answer = page::error(origin, ProblemCode::Internal, &event_id, again.as_deref());
         let code = ProblemCode::Internal.as_str();
         Platform.record(Event::ErrorShown { event_id, code, detail: "trapped" });
         format!("A\n{}", answer_text(&answer))

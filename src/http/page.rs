@@ -6,6 +6,7 @@ use std::{borrow::Cow, fmt};
 use super::{
     message::Answer,
     problem::{ProblemCode, common_headers, error_headers},
+    return_to::ReturnTo,
 };
 use crate::config::{Config, Origin};
 
@@ -22,12 +23,17 @@ const ICON: &str = "<svg viewBox=\"0 0 40 40\" fill=\"none\" stroke=\"currentCol
      <circle cx=\"20\" cy=\"20\" r=\"17\"/><circle cx=\"20\" cy=\"17\" r=\"4\"/>\
      <path d=\"M20 21v8\"/></svg>";
 
-/// An error, with the way back to the app, another try, and the id under which the log has it.
-/// All text comes from the code's row.
-pub fn error(config: &Config, origin: &Origin, code: ProblemCode, event_id: &str) -> Answer {
+/// An error, with the way back to the app and the id under which the log has it. `again` is the
+/// URL of a login ([`login_url`]), where another one can be the answer. All text comes from the
+/// code's row.
+pub fn error(origin: &Origin, code: ProblemCode, event_id: &str, again: Option<&str>) -> Answer {
     let row = code.problem();
-    let login = format!("{}/login", config.base_path);
-    let links = [("Try again", login.as_str()), ("Back to the app", "/")];
+    let app = Some(("Back to the app", "/"));
+    let again = again.map(|login| ("Try again", login));
+    // A finished login's callback, opened again, ends there too: the person is logged in.
+    let is_in_perhaps = code == ProblemCode::LoginNotFound;
+    let links = if is_in_perhaps { [app, again] } else { [again, app] };
+    let links: Vec<_> = links.into_iter().flatten().collect();
     let note = Note { event_id: Some(event_id), code: Some(code) };
     let mut page = html(origin, row.status, "", row.title, row.detail, &links, &note);
     error_headers(&mut page.headers, code);
@@ -38,7 +44,7 @@ pub fn error(config: &Config, origin: &Origin, code: ProblemCode, event_id: &str
 pub fn unauthenticated(config: &Config, origin: &Origin, return_to: &str) -> Answer {
     let code = ProblemCode::Unauthenticated;
     let row = code.problem();
-    let login = login_url(config, return_to);
+    let login = login_to(config, return_to);
     let links = [("Log in", login.as_str()), ("Back to the app", "/")];
     let note = Note { event_id: None, code: None };
     let mut page = html(origin, row.status, "", row.title, row.detail, &links, &note);
@@ -74,8 +80,15 @@ pub fn framed(provider_origin: &str) -> Answer {
     Answer { status: 200, headers, body }
 }
 
-/// The login's URL that returns to `return_to`.
-fn login_url(config: &Config, return_to: &str) -> String {
+/// The URL of a login, as a path of ours, that returns to `return_to`.
+pub fn login_url(config: &Config, return_to: &ReturnTo) -> String {
+    if *return_to == ReturnTo::root() {
+        return format!("{}/login", config.base_path);
+    }
+    login_to(config, return_to.as_str())
+}
+
+fn login_to(config: &Config, return_to: &str) -> String {
     let query: String = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("return_to", return_to)
         .finish();

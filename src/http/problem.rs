@@ -143,8 +143,8 @@ problems! {
     CsrfHeaderMissing = 403 "csrf_header_missing" Browser "The header X-Tokenkeep is missing"
         "This call needs the header X-Tokenkeep with the value 1."
         "The app: send `X-Tokenkeep: 1` with every call.";
-    NavigationRefused = 403 "navigation_refused" Browser "An API's answer is not a page"
-        "This address is for calls by the application, not for opening it in a window or a frame, or running it as a script or worker."
+    NavigationRefused = 403 "navigation_refused" Browser "This address is not a page"
+        "This address is for the application itself, not for opening it in a window or a frame, or running it as a script or worker."
         "The app: call it with fetch; or the operator: set the route's `navigation` to `download` or `page`.";
 
     // The session.

@@ -14,6 +14,7 @@ fn a_replayed_callback_finds_no_login() {
     assert_eq!(browser.comes_back(&authorized).status, 303);
     let shown = browser.comes_back(&authorized);
     assert_eq!((shown.status, shown.code()), (400, "login_not_found"));
+    assert_eq!(shown.links(), ["/", "/auth/login"], "to the app first: the person is logged in");
     assert_eq!(world.provider.calls(Endpoint::Code), 1);
     assert!(browser.is_logged_in());
 }
@@ -181,7 +182,7 @@ fn the_providers_errors_become_pages_in_our_own_words() {
     ] {
         let world = World::new();
         let browser = world.browser();
-        let authorized = browser.authorizes("/auth/login");
+        let authorized = browser.authorizes("/auth/login?return_to=%2Finbox%3Fa%3Db%26c");
         let path = format!(
             "/auth/callback?error={}&error_description={}&state={}&iss={}",
             encode(error),
@@ -193,6 +194,8 @@ fn the_providers_errors_become_pages_in_our_own_words() {
         assert_eq!((shown.status, shown.code()), (status, code), "{error}");
         assert!(!shown.body.contains("555") && !shown.body.contains("<script"), "{error}");
         assert!(browser.transactions().is_empty(), "{error}");
+        let again = "/auth/login?return_to=%2Finbox%3Fa%3Db%26c";
+        assert_eq!(shown.links(), [again, "/"], "{error}: another try leads to the same place");
         let event_id = shown.body.split(" · ").nth(1).unwrap().get(..12).unwrap().to_owned();
         let audit = world.audit.borrow();
         assert!(audit.iter().any(|line| line.contains(&event_id)), "{error}");

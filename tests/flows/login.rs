@@ -289,6 +289,37 @@ fn parameters_that_are_doubled_or_not_of_their_kind_are_refused() {
 }
 
 #[test]
+fn a_refused_login_says_in_the_log_which_parameter_it_was_and_on_the_page_how_to_go_on() {
+    let world = World::with(json!({ "provider": { "login_params": ["organization"] } }));
+    for (query, named) in [
+        ("prompt=evil&return_to=/inbox", "prompt"),
+        ("return_to=/inbox&max_age=-1", "max_age"),
+        ("return_to=/inbox&return_to=/b", "return_to"),
+        ("return_to=/inbox&login_hint=", "login_hint"),
+        ("acr_values=a&acr_values=b&return_to=/inbox", "acr_values"),
+        ("return_to=/inbox&organization=", "login_params"),
+    ] {
+        let shown = world.browser().navigate(&format!("/auth/login?{query}"));
+        assert_eq!(shown.code(), "login_parameter_invalid", "{query}");
+        assert_eq!(shown.links(), ["/auth/login?return_to=%2Finbox", "/"], "{query}");
+        let audit = world.audit.borrow();
+        assert!(audit.last().unwrap().contains(&format!("\"detail\":\"{named}\"")), "{audit:?}");
+    }
+    // An address that isn't ours leads nowhere from there either.
+    let shown = world.browser().navigate("/auth/login?prompt=evil&return_to=//evil.example");
+    assert_eq!(shown.links(), ["/auth/login", "/"]);
+}
+
+#[test]
+fn another_try_at_a_login_that_could_not_begin_is_the_same_login() {
+    let world = World::new();
+    world.provider.fails(Endpoint::Discovery, Failure::Answers(503, ""));
+    let shown = world.browser().navigate("/auth/login?prompt=create&return_to=/inbox%23top");
+    assert_eq!((shown.status, shown.code()), (503, "provider_unavailable"));
+    assert_eq!(shown.links(), ["/auth/login?return_to=%2Finbox%23top&prompt=create", "/"]);
+}
+
+#[test]
 fn logins_that_go_in_circles_are_stopped_and_start_again_after_a_minute() {
     let world = World::new();
     let browser = world.browser();
@@ -299,6 +330,7 @@ fn logins_that_go_in_circles_are_stopped_and_start_again_after_a_minute() {
     }
     let shown = browser.navigate("/auth/login");
     assert_eq!((shown.status, shown.code()), (429, "login_loop"));
+    assert_eq!(shown.links(), ["/"], "another login is what it is about");
     world.passes(std::time::Duration::from_secs(61));
     assert_eq!(browser.navigate("/auth/login").status, 302);
 }

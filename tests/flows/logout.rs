@@ -67,6 +67,43 @@ fn a_fetch_gets_a_url_that_works_once_and_holds_no_token() {
     assert!(query_of(shown.location()).contains_key("id_token_hint"));
     let shown = browser.navigate(&url);
     assert_eq!((shown.status, shown.code()), (410, "logout_link_used"));
+    assert_eq!(shown.links(), ["/"], "a login is no answer to a logout");
+}
+
+#[test]
+fn a_person_whose_logout_is_refused_gets_a_page_and_a_program_a_problem() {
+    let world = World::new();
+    let browser = world.browser();
+    browser.logs_in();
+    let url =
+        browser.fetch("POST", "/auth/logout").json()["logout_url"].as_str().unwrap().to_owned();
+    browser.logs_in();
+    let typed = [("sec-fetch-site", "none"), NAVIGATION[1], NAVIGATION[2]];
+    let foreign: Vec<_> =
+        FROM_PROVIDER.iter().copied().chain([("origin", "https://evil.example")]).collect();
+    let framed = [NAVIGATION[0], NAVIGATION[1], ("sec-fetch-dest", "iframe")];
+    let (page, problem) = ("text/html; charset=utf-8", "application/problem+json");
+    for (method, path, headers, code, kind) in [
+        ("GET", url.as_str(), FROM_PROVIDER, "navigation_refused", page),
+        ("GET", &url, &typed, "navigation_refused", page),
+        ("GET", &url, &framed, "navigation_refused", problem),
+        ("GET", &url, FETCH, "navigation_refused", problem),
+        ("POST", "/auth/logout", &foreign, "csrf_cross_site", page),
+        ("POST", "/auth/logout", &[("origin", "https://evil.example")], "csrf_origin", problem),
+    ] {
+        let shown = browser.send(method, path, headers, None);
+        assert_eq!((shown.status, shown.code()), (403, code), "{headers:?}");
+        assert_eq!(shown.header("content-type"), Some(kind), "{headers:?}");
+        let expected: &[&str] = if kind == page { &["/"] } else { &[] };
+        assert_eq!(shown.links(), expected);
+    }
+    world.objects.down.set(true);
+    let shown = browser.send("POST", "/auth/logout", &form(), None);
+    assert_eq!((shown.status, shown.code()), (503, "session_unavailable"));
+    assert_eq!(shown.links(), ["/"]);
+    world.objects.down.set(false);
+    assert!(browser.is_logged_in(), "nothing was touched");
+    assert_eq!(browser.navigate(&url).status, 303, "nor the link");
 }
 
 #[test]

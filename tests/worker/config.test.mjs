@@ -113,6 +113,14 @@ test("TOKENKEEP_ROUTES holds the routes where a variable's size doesn't suffice"
   assertProblem(await ask("/api/x", { headers: { "Sec-Fetch-Site": "same-origin" } }), 401, "unauthenticated");
 });
 
+test("a variable of ours that is misspelt serves nothing, and the log says what names there are", async () => {
+  const { worker, ask } = await run({ tokenkeep: good, vars: { TOKENKEEP_OVERRIDE: JSON.stringify({ base_path: "/identity" }), OTHER: "x" } });
+  assertProblem(await ask("/auth/health"), 503, "config_invalid");
+  const { faults } = await until(() => worker.audit.find((line) => line.event === "config_invalid"), "the fault in the log");
+  assert.equal(faults.length, 1);
+  assert.match(faults[0], /^TOKENKEEP_OVERRIDE: .*TOKENKEEP_OVERRIDES/);
+});
+
 // CVE-2026-73421: a provider that can't be asked never means "logged in".
 test("a provider that isn't there: login ends on a page that says so, the rest goes on", async () => {
   const { ask } = await run({ tokenkeep: good });

@@ -85,6 +85,8 @@ test("the one-time logout URL works once, for a same-origin navigation only", as
     const answer = await world.raw({ path, headers });
     assert.ok(answer.status >= 400, `${name}: ${answer.status}`);
     assert.doesNotMatch(`${answer.header("location")} ${answer.text}`, /eyJ/, name);
+    const isWindow = headers["Sec-Fetch-Dest"] === "document";
+    assert.match(answer.header("content-type"), isWindow ? /^text\/html/ : /^application\/problem\+json/, name);
   }
   const first = await world.raw({ path, headers: navigation() });
   assert.equal(first.status, 303, `${first.status} ${first.code}`);
@@ -92,7 +94,9 @@ test("the one-time logout URL works once, for a same-origin navigation only", as
   assert.equal(target.origin, new URL(world.provider.issuer).origin);
   assert.match(target.searchParams.get("id_token_hint"), /^eyJ/);
   assert.ok(target.searchParams.get("state"));
-  assertProblem(await world.raw({ path, headers: navigation() }), 410, "logout_link_used");
+  const second = await world.raw({ path, headers: navigation() });
+  assertProblem(second, 410, "logout_link_used");
+  assert.doesNotMatch(second.text, /auth\/login/, "a login is no answer to a logout");
 });
 
 test("the one-time logout URL runs out after two minutes, and a made-up one opens nothing", async () => {

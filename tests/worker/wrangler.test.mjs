@@ -14,7 +14,7 @@ import { privateCa } from "./support/ca.mjs";
 import { freePort } from "./support/raw.mjs";
 import { BUILD, freshSecrets, ROOT } from "./support/worker.mjs";
 import { startWrangler } from "./support/wrangler.mjs";
-import { World } from "./support/world.mjs";
+import { assertProblem, World } from "./support/world.mjs";
 
 const CLIENT_ID = "own-folder";
 const AUDIENCE = "https://orders.example";
@@ -65,7 +65,12 @@ async function wholeRound(world, server) {
   assert.equal((await world.session(browser)).authenticated, true);
   assert.equal((await world.logout(browser)).status, 200);
   assert.equal((await world.call(browser)).status, 401);
+  // The path itself that `/api/*` is below of: the route's, not a file's.
+  assertProblem(await world.call(browser, "/api"), 401, "unauthenticated");
 }
+
+/** What a file says about its route, without comments. */
+const routeOf = (toml) => toml.split("[[vars.TOKENKEEP.routes]]")[1].split("\n").map((line) => line.split("#")[0].trim()).filter(Boolean);
 
 test("a folder of one's own with three files is all it takes, with a private CA too", { timeout: 180_000 }, async () => {
   const { port } = { port: ports.own };
@@ -137,6 +142,9 @@ test("the file of docs/kv.md starts as it is, with the values of one's own fille
   mkdirSync(path.join(own, "public"), { recursive: true });
   writeFileSync(path.join(own, "public", "index.html"), "<!doctype html><title>app</title>");
   writeFileSync(path.join(own, "wrangler.toml"), /```toml\n(.*?)```/s.exec(page)[1]);
+  const example = readFileSync(path.join(ROOT, "examples", "static-assets", "wrangler.toml"), "utf8");
+  const missing = routeOf(example).filter((line) => line !== 'session = "required"' && !routeOf(/```toml\n(.*?)```/s.exec(page)[1]).includes(line));
+  assert.deepEqual(missing, [], "its route is the example's, so that whoever changes the store changes nothing else");
   const [, module] = /echo '(export [^']*)' > worker\.mjs/.exec(page);
   writeFileSync(path.join(own, "worker.mjs"), module.replace("./tokenkeep.js", path.join(BUILD, "tokenkeep.js")));
   const overrides = {

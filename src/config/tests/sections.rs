@@ -282,6 +282,21 @@ fn an_issuer_is_kept_byte_for_byte() {
     }
 }
 
+// What people copy from the provider's pages.
+#[test]
+fn the_address_of_the_discovery_document_is_no_issuer() {
+    for end in ["", "/"] {
+        let issuer = format!("https://id.example.com/realm/.well-known/openid-configuration{end}");
+        let faults = super::parse(&with(&json!({ "provider": { "issuer": issuer } }))).unwrap_err();
+        let said = faults.to_string();
+        assert!(
+            said.starts_with("provider.issuer: ") && said.contains("leave /.well-known"),
+            "{said}"
+        );
+        assert_eq!(faults.0.len(), 1);
+    }
+}
+
 #[test]
 fn http_needs_the_switch_everywhere() {
     let patch = json!({

@@ -11,7 +11,7 @@ fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
 fn pages() -> Vec<Answer> {
     let (config, origin) = (config(), https_origin());
     let mut pages: Vec<_> =
-        ProblemCode::ALL.iter().map(|code| error(&config, &origin, *code, "01JD-EVENT")).collect();
+        ProblemCode::ALL.iter().map(|code| error(&origin, *code, "01JD-EVENT", None)).collect();
     pages.push(unauthenticated(&config, &origin, "/reports"));
     pages.push(button(&origin, "/auth/login?return_to=%2F"));
     pages.push(reload(&origin, "/reports"));
@@ -56,12 +56,39 @@ fn every_page_has_the_strict_headers_and_no_script() {
 
 #[test]
 fn an_error_page_says_its_code_and_the_event_id() {
-    let page = error(&config(), &https_origin(), ProblemCode::LoginExpired, "01JD-EVENT");
+    let login = login_url(&config(), &ReturnTo::root());
+    let page = error(&https_origin(), ProblemCode::LoginExpired, "01JD-EVENT", Some(&login));
     assert_eq!(page.status, 400);
     assert_eq!(header(&page, "tokenkeep-error"), Some("login_expired"));
     assert!(page.body.contains("login_expired · 01JD-EVENT"));
-    assert!(page.body.contains("href=\"/auth/login\""));
-    assert!(page.body.contains("href=\"/\""));
+    assert_eq!(links(&page), [("/auth/login", "Try again"), ("/", "Back to the app")]);
+}
+
+/// The links of a page, the one that is offered first in front.
+fn links(page: &Answer) -> Vec<(&str, &str)> {
+    let link = |part| -> Option<(&str, &str)> {
+        let (_, link): (&str, &str) = str::split_once(part, "href=\"")?;
+        let (href, label) = link.split_once("\">")?;
+        Some((href, label.split_once("</a>")?.0))
+    };
+    let found: Vec<_> = page.body.split("<a").skip(1).filter_map(link).collect();
+    assert_eq!(page.body.matches("class=\"key\"").count(), 1);
+    assert!(page.body.contains("<nav><a class=\"key\""), "the first is the one to take");
+    found
+}
+
+#[test]
+fn another_try_is_offered_where_it_is_an_answer_and_leads_back_to_where_the_login_would_have() {
+    let (config, origin) = (config(), https_origin());
+    let app = ("/", "Back to the app");
+    assert_eq!(links(&error(&origin, ProblemCode::LogoutLinkUsed, "id", None)), [app]);
+    let inbox = ReturnTo::parse("/inbox?x=1&y=2#top", &origin, "/auth").unwrap();
+    let login = login_url(&config, &inbox);
+    let again = ("/auth/login?return_to=%2Finbox%3Fx%3D1%26y%3D2%23top", "Try again");
+    let page = error(&origin, ProblemCode::CodeRefused, "id", Some(&login));
+    assert_eq!(links(&page), [again, app]);
+    let page = error(&origin, ProblemCode::LoginNotFound, "id", Some(&login));
+    assert_eq!(links(&page), [app, again], "the person may be logged in");
 }
 
 #[test]
@@ -70,7 +97,8 @@ fn nothing_that_a_url_holds_becomes_markup() {
     for page in [
         button(&https_origin(), hostile),
         reload(&https_origin(), hostile),
-        error(&config(), &https_origin(), ProblemCode::Internal, hostile),
+        error(&https_origin(), ProblemCode::Internal, hostile, None),
+        error(&https_origin(), ProblemCode::Internal, "id", Some(hostile)),
     ] {
         assert!(!page.body.contains("<script") && !page.body.contains("<img"), "{}", page.body);
         let escaped =

@@ -41,6 +41,12 @@ impl Shown {
         self.header("tokenkeep-error").unwrap_or_else(|| panic!("no error: {self:?}"))
     }
 
+    /// Where a page's links lead, in their order.
+    pub(crate) fn links(&self) -> Vec<String> {
+        let link = |part: &str| part.split('"').next().unwrap().replace("&amp;", "&");
+        self.body.split("href=\"").skip(1).map(link).collect()
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap()
     }

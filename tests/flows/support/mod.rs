@@ -434,6 +434,7 @@ impl Settings {
             name_key: Some(Secret::new(name_key())),
             admin_secret: self.has_administrator().then(|| Secret::new(admin_secret())),
             bindings: ["SESSIONS", "SUBJECTS", "SESSIONS_KV", "ASSETS"].map(str::to_owned).to_vec(),
+            variables: Vec::new(),
             compatibility_flags: vec!["global_fetch_strictly_public".to_owned()],
         })
         .unwrap_or_else(|faults| panic!("{faults}"))
