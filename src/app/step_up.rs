@@ -25,7 +25,7 @@ pub(super) fn answer(config: &Config, origin: &Origin, step_up: &StepUp) -> Opti
             asked.append_pair(name, value);
         }
     }
-    let query = LoginQuery::parse(&asked.finish(), config, origin)?;
+    let query = LoginQuery::parse(&asked.finish(), config, origin).ok()?;
     let login_url = Value::String(query.url_to_come_back_from(config, origin)?);
     let members = [("login_url".to_owned(), login_url)].into_iter().collect();
     Some(problem_with(ProblemCode::InsufficientUserAuthentication, members))
