@@ -13,9 +13,9 @@ import { requestText } from "../support/request.mjs";
  * @param {object} stand with `load` and `upstream`
  * @param {object[]} rows `{ key, side, how, status, bytes }`
  * @param {object} sizes `rounds`, `seconds` a row, `warmUp` seconds before the first round, `connections`
- * @returns {Promise<Map<string, object>>} figures by the row's key
+ * @returns {Promise<object>} figures by the row's key
  */
-export async function measureCalls({ load, upstream }, rows, { rounds, seconds, warmUp, connections }, progress = () => {}) {
+export async function measureCalls({ load, upstream }, rows, { rounds, seconds, warmUp, connections }) {
   const figures = new Map(rows.map(({ key }) => [key, []]));
   for (let round = 0; round <= rounds; round += 1) {
     for (let turn = 0; turn < rows.length; turn += 1) {
@@ -33,18 +33,15 @@ export async function measureCalls({ load, upstream }, rows, { rounds, seconds, 
       await load.tell("close");
       await sleep(50);
     }
-    progress(round);
   }
-  return new Map(rows.map(({ key, side, baseline }) => [key, summary(figures.get(key), figures.get(baseline), side)]));
+  return Object.fromEntries(rows.map(({ key, side }) => [key, summary(figures.get(key), side)]));
 }
 
-function summary(own, baseline, side) {
-  const of = (what) => median(own.map((round) => round[what]));
+function summary(rounds, side) {
+  const of = (what) => median(rounds.map((round) => round[what]));
   return {
     ...Object.fromEntries(["cpu", "rate", "p50", "p99", "busy", "generator", "api"].map((what) => [what, of(what)])),
-    ratio: baseline && median(own.map(({ cpu }, round) => cpu / baseline[round].cpu)),
-    ratios: baseline && own.map(({ cpu }, round) => cpu / baseline[round].cpu),
-    rounds: own,
+    rounds,
     rss: memory(side.workerd.pid),
   };
 }

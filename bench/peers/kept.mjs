@@ -11,13 +11,11 @@ export class Kept {
   }
 
   of(question) {
-    const known = this.#answers.get(question);
-    return known === undefined ? this.#made(question) : known;
+    return this.#answers.get(question) ?? this.learn(question, this.make(question));
   }
 
-  #made(question) {
-    const answer = this.make(question);
-    if (this.#answers.size < LIMIT && question.length < LIMIT) this.#answers.set(question, answer);
+  learn(question, answer) {
+    if (this.#answers.size < LIMIT && question.length < LIMIT && answer !== undefined) this.#answers.set(question, answer);
     return answer;
   }
 }

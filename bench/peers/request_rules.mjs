@@ -157,13 +157,22 @@ function csrf(site, origin, proof) {
   return proof === "1" ? undefined : "csrf_header_missing";
 }
 
-const NAME = `${env.COOKIE}=`;
+const NAME = env.COOKIE;
 
-/** The session's cookie; one that comes twice, or behind a comma, is none. */
+/** The session's cookie. Where it is longer than a cookie may be it comes in two: `name.0`, `name.1`. */
 function sessionCookie(cookies) {
-  const at = cookies.indexOf(NAME);
-  if (at < 0 || cookies.indexOf(NAME, at + 1) >= 0) return undefined;
+  const whole = one(cookies, `${NAME}=`);
+  if (whole !== undefined) return whole;
+  const first = one(cookies, `${NAME}.0=`);
+  const second = first === undefined ? undefined : one(cookies, `${NAME}.1=`);
+  return second === undefined ? undefined : first + second;
+}
+
+/** A cookie's value; one that comes twice, or behind a comma, is none. */
+function one(cookies, name) {
+  const at = cookies.indexOf(name);
+  if (at < 0 || cookies.indexOf(name, at + 1) >= 0) return undefined;
   if (at > 0 && (cookies.charCodeAt(at - 1) !== 32 || cookies.charCodeAt(at - 2) !== 59)) return undefined;
   const end = cookies.indexOf(";", at);
-  return cookies.slice(at + NAME.length, end < 0 ? undefined : end);
+  return cookies.slice(at + name.length, end < 0 ? undefined : end);
 }

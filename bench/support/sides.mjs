@@ -23,16 +23,23 @@ export const PROGRAMS = {
   f: { name: "Tokenkeep, cold", settings: { cache_seconds: 0 } },
 };
 
+/** What the report calls its rows. */
+export const NAMES = {
+  ...Object.fromEntries(Object.entries(PROGRAMS).map(([letter, { name }]) => [letter, name])),
+  g1: "Tokenkeep, no session: 401",
+  g2: "Tokenkeep, from another site: 403",
+};
+
 /** The program of a side, ready to be asked with a session. */
 export async function startSide(letter, upstream) {
   const own = PROGRAMS[letter];
   return own.peer === undefined ? startTokenkeep(letter, own, upstream) : startPeer(letter, own, upstream);
 }
 
-async function startPeer(letter, { peer, classes }, upstream) {
+async function startPeer(letter, { peer, classes, vars = {} }, upstream) {
   const port = await freePort();
   const origin = `http://localhost:${port}`;
-  const bindings = { ORIGIN: origin, UPSTREAM: upstream.url, COOKIE: `tokenkeep-${port}`, ROOT_KEY: "YmVuY2gtcm9vdC1rZXktb2YtMzItYnl0ZXMtYWJjZGU" };
+  const bindings = { ...vars, ORIGIN: origin, UPSTREAM: upstream.url, COOKIE: `tokenkeep-${port}`, ROOT_KEY: "YmVuY2gtcm9vdC1rZXktb2YtMzItYnl0ZXMtYWJjZGU" };
   const workerd = new Workerd(path.join(TARGET, letter), port, { modules: { "main.mjs": await bundled(peer) }, bindings, classes });
   await workerd.start();
   return { letter, workerd, port, cookies: letter === "a" ? [[`tokenkeep-${port}`, "x".repeat(64)]] : await handIn(origin, port), stop: () => workerd.stop() };

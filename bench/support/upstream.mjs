@@ -61,7 +61,7 @@ const server = net.createServer({ noDelay: true }, (socket) => {
 });
 
 function respond(socket, target, head) {
-  const [, what, argument] = target.split("/");
+  const [, what, argument] = target.split("?")[0].split("/");
   if (what === "seen") return answer(socket, seen);
   seen = head;
   if (what === "status") return answer(socket, "{}", Number(argument), Number(argument) >= 300 && Number(argument) < 400 ? "\r\nLocation: /bytes/1" : "");
