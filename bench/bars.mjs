@@ -20,18 +20,23 @@ export const BARS = [
 ];
 
 function bar(what, at, margin, of) {
-  return { what, at, margin, of, sign: "≤", met: (value) => value <= at, broken: (value) => value > at + margin };
+  return { what, of, at, margin, sign: "≤", over: (value) => value - at };
 }
 
 function least(what, at, margin, of) {
-  return { what, at, margin, of, sign: "≥", met: (value) => value >= at, broken: (value) => value < at - margin };
+  return { what, of, at, margin, sign: "≥", over: (value) => at - value };
 }
 
-/** Each bar of which the run has a figure: met, within the margin, or broken. */
+/**
+ * Each bar of which the run has a figure: met, within the margin, or broken. Broken is what is beyond the
+ * margin and would be beyond the bar at the near end of its interval too.
+ */
 export function judged(run) {
-  return BARS.flatMap(({ what, at, margin, of, sign, met, broken }) => {
-    const value = of(run);
-    if (value === undefined) return [];
-    return [{ what, bar: `${sign} ${at}`, margin, value, verdict: met(value) ? "met" : broken(value) ? "broken" : "within the margin" }];
+  return BARS.flatMap(({ what, of, at, margin, sign, over }) => {
+    const figure = of(run);
+    if (figure === undefined) return [];
+    const { value, low, high } = typeof figure === "number" ? { value: figure, low: figure, high: figure } : figure;
+    const isBroken = over(value) > margin && Math.min(over(low), over(high)) > 0;
+    return [{ what, bar: `${sign} ${at}`, margin, value, low, high, verdict: over(value) <= 0 ? "met" : isBroken ? "broken" : "within the margin" }];
   });
 }

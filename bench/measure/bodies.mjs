@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { cpu, forgetPeak, memory, peakMemory } from "../../tests/worker/support/process.mjs";
 import { median } from "../../tests/fire/support/tally.mjs";
 import { requestText } from "../support/request.mjs";
+import { inTurn } from "./calls.mjs";
 
 /** Megabytes, of 10^6 bytes. */
 const MB = 1e6;
@@ -29,8 +30,7 @@ async function through(load, sides, rounds, bytes, { how, answered, sent }) {
     return memory(pid);
   });
   for (let round = 0; round <= rounds; round += 1) {
-    for (let turn = 0; turn < sides.length; turn += 1) {
-      const side = sides[(turn + round) % sides.length];
+    for (const side of inTurn(sides, round)) {
       const { pid } = side.workerd;
       await load.tell("open", { count: 1, port: side.port, request: requestText(side, how), bodyBytes: sent });
       const used = cpu(pid);

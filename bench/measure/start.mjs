@@ -9,6 +9,7 @@ import { cpu } from "../../tests/worker/support/process.mjs";
 import { freePort, send } from "../../tests/worker/support/raw.mjs";
 import { TARGET } from "../support/sides.mjs";
 import { Workerd } from "../support/workerd.mjs";
+import { inTurn } from "./calls.mjs";
 
 /**
  * @param {object[]} sides whose programs are started
@@ -19,8 +20,7 @@ import { Workerd } from "../support/workerd.mjs";
 export async function measureStart(sides, { rounds }) {
   const figures = Object.fromEntries(sides.map(({ letter }) => [letter, []]));
   for (let round = 0; round <= rounds; round += 1) {
-    for (let turn = 0; turn < sides.length; turn += 1) {
-      const side = sides[(turn + round) % sides.length];
+    for (const side of inTurn(sides, round)) {
       const figure = await start(side);
       // The first has read the files from the disk.
       if (round > 0) figures[side.letter].push(figure);

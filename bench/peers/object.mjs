@@ -46,13 +46,22 @@ export default {
   },
 };
 
-/** What the object gives: three numbers and the token, in one text. */
+/** What the object gives: the header, and after a line break the token's times, which few calls need. */
 class Session {
+  #times;
+
   constructor(grant) {
-    const [issued, expires] = grant.split(" ", 2);
-    this.issued = Number(issued);
-    this.expires = Number(expires);
-    this.authorization = grant.slice(issued.length + expires.length + 2);
+    const at = grant.lastIndexOf("\n");
+    this.authorization = grant.slice(0, at);
+    this.#times = grant.slice(at + 1);
+  }
+
+  get issued() {
+    return Number(this.#times.split(" ")[0]);
+  }
+
+  get expires() {
+    return Number(this.#times.split(" ")[1]);
   }
 }
 
@@ -78,7 +87,7 @@ export class SessionObject extends DurableObject {
     this.#use(session);
   }
 
-  /** The token and its times, or null. Synchronous while the record is open. */
+  /** The header and the token's times, or null. Synchronous while the record is open. */
   access(cookie) {
     return this.#session === undefined ? this.#open(cookie) : this.#granted();
   }
@@ -93,7 +102,7 @@ export class SessionObject extends DurableObject {
 
   #use(session) {
     this.#session = session;
-    this.#grant = `${session.issued} ${session.expires} Bearer ${session.access_token}`;
+    this.#grant = `Bearer ${session.access_token}\n${session.issued} ${session.expires}`;
   }
 
   #granted() {

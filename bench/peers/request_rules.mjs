@@ -1,7 +1,8 @@
 // What the peers do with a request: the duties of Tokenkeep's src/http (head, path, route, csrf,
 // navigation, cookies, request_headers), as a JavaScript programmer writes them who counts every
-// microsecond. Names are judged once and the judgement is kept; no URL object, no regular expression
-// where an index does; the headers are looked at in one pass.
+// microsecond: one look over the names, each judged once and the judgement kept; a value is read only
+// where it decides something; no URL object. Tried and no faster: all entries in one pass, `forEach`, a
+// list or an object of what goes on in the place of a copy with deletions.
 
 import { env } from "cloudflare:workers";
 
@@ -102,24 +103,23 @@ export function admit(request) {
   const sent = request.headers;
   const headers = new Headers(sent);
   let cookie, site, mode, dest, origin, encoding, connection, upgrade, length, chunks, early, worker, proof;
-  for (const [name, value] of sent) {
-    const what = names.of(name);
-    switch (what) {
+  for (const name of sent.keys()) {
+    switch (names.of(name)) {
       case GOES_ON: continue;
       case DROPPED: break;
-      case COOKIE: cookie = value; break;
-      case SITE: site = value; break;
-      case MODE: mode = value; break;
-      case DEST: dest = value; break;
-      case ORIGIN_: origin = value; break;
-      case ENCODING: encoding = value; continue;
-      case CONNECTION: connection = value; break;
-      case UPGRADE: upgrade = value; break;
-      case LENGTH: length = value; continue;
-      case CHUNKS: chunks = value; break;
-      case EARLY: early = value; continue;
-      case WORKER: worker = value; continue;
-      case PROOF: proof = value; break;
+      case COOKIE: cookie = sent.get(name); break;
+      case SITE: site = sent.get(name); break;
+      case MODE: mode = sent.get(name); break;
+      case DEST: dest = sent.get(name); break;
+      case ORIGIN_: origin = sent.get(name); break;
+      case ENCODING: encoding = sent.get(name); continue;
+      case CONNECTION: connection = sent.get(name); break;
+      case UPGRADE: upgrade = sent.get(name); break;
+      case LENGTH: length = sent.get(name); continue;
+      case CHUNKS: chunks = sent.get(name); break;
+      case EARLY: early = sent.get(name); continue;
+      case WORKER: worker = sent.get(name); continue;
+      case PROOF: proof = sent.get(name); break;
     }
     headers.delete(name);
   }

@@ -1,8 +1,8 @@
 // The load: a process of its own that keeps connections open and asks the same on each, one request
 // at a time. Bare sockets, since whatever it costs is taken from the machine that is measured on.
 //
-// Orders come as messages, one after the other: `open` (connections), `run` (for so long, gives what it
-// saw), `close`.
+// Orders come as messages, one after the other: `open` connections, `run` (for so long, or so often; gives
+// what it saw), `close`.
 
 import net from "node:net";
 
@@ -32,6 +32,7 @@ class Connection {
     return new Promise((done, failed) => {
       this.#done = done;
       this.#failed = failed;
+      if (this.socket.destroyed) failed(new Error("the connection had been closed"));
       this.socket.write(this.request);
       if (this.bodyBytes > 0) this.#send(this.bodyBytes);
     });

@@ -1,5 +1,6 @@
 // What is measured beside what, and how each side comes to its session.
 
+import { randomBytes } from "node:crypto";
 import path from "node:path";
 
 import { build } from "esbuild";
@@ -36,10 +37,10 @@ export async function startSide(letter, upstream) {
   return own.peer === undefined ? startTokenkeep(letter, own, upstream) : startPeer(letter, own, upstream);
 }
 
-async function startPeer(letter, { peer, classes, vars = {} }, upstream) {
+async function startPeer(letter, { peer, classes }, upstream) {
   const port = await freePort();
   const origin = `http://localhost:${port}`;
-  const bindings = { ...vars, ORIGIN: origin, UPSTREAM: upstream.url, COOKIE: `tokenkeep-${port}`, ROOT_KEY: "YmVuY2gtcm9vdC1rZXktb2YtMzItYnl0ZXMtYWJjZGU" };
+  const bindings = { ORIGIN: origin, UPSTREAM: upstream.url, COOKIE: `tokenkeep-${port}`, ROOT_KEY: randomBytes(32).toString("base64url") };
   const workerd = new Workerd(path.join(TARGET, letter), port, { modules: { "main.mjs": await bundled(peer) }, bindings, classes });
   await workerd.start();
   return { letter, workerd, port, cookies: letter === "a" ? [[`tokenkeep-${port}`, "x".repeat(64)]] : await handIn(origin, port), stop: () => workerd.stop() };

@@ -72,6 +72,7 @@ function configuration(port, { modules, bindings = {}, classes = {} }) {
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
+  ${process.env.V8FLAGS ? `v8Flags = ["--perf-basic-prof"],` : ""}
   services = [
     (name = "main", worker = .main),
     (name = "internet", network = (allow = ["public", "private"])),
