@@ -16,10 +16,10 @@ export async function startUpstream() {
 /** The load. */
 export function startLoad() {
   const child = start("./load.mjs");
-  /** An order to it; waits for the result. */
+  /** An order to it; waits for the result, which no order takes two minutes for. */
   const tell = async (order, how = {}) => {
     child.send({ order, ...how });
-    const [{ result, failed }] = await once(child, "message");
+    const [{ result, failed }] = await once(child, "message", { signal: AbortSignal.timeout(120_000) });
     if (failed !== undefined) throw new Error(failed);
     return result;
   };

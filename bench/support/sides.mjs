@@ -31,17 +31,17 @@ export const NAMES = {
   g2: "Tokenkeep, from another site: 403",
 };
 
-/** The program of a side, ready to be asked with a session. */
-export async function startSide(letter, upstream) {
-  const own = PROGRAMS[letter];
+/** The program of a side, ready to be asked with a session; `more` goes to its workerd. */
+export async function startSide(letter, upstream, more = {}) {
+  const own = { ...PROGRAMS[letter], more };
   return own.peer === undefined ? startTokenkeep(letter, own, upstream) : startPeer(letter, own, upstream);
 }
 
-async function startPeer(letter, { peer, classes }, upstream) {
+async function startPeer(letter, { peer, classes, more }, upstream) {
   const port = await freePort();
   const origin = `http://localhost:${port}`;
   const bindings = { ORIGIN: origin, UPSTREAM: upstream.url, COOKIE: `tokenkeep-${port}`, ROOT_KEY: randomBytes(32).toString("base64url") };
-  const workerd = new Workerd(path.join(TARGET, letter), port, { modules: { "main.mjs": await bundled(peer) }, bindings, classes });
+  const workerd = new Workerd(path.join(TARGET, letter), port, { modules: { "main.mjs": await bundled(peer) }, bindings, classes, ...more });
   await workerd.start();
   return { letter, workerd, port, cookies: letter === "a" ? [[`tokenkeep-${port}`, "x".repeat(64)]] : await handIn(origin, port), stop: () => workerd.stop() };
 }
@@ -56,14 +56,14 @@ async function handIn(origin, port) {
   return pieces.map((piece, at) => [pieces.length === 1 ? `tokenkeep-${port}` : `tokenkeep-${port}.${at}`, piece]);
 }
 
-/** Of the size that providers give: 3 KB in all. */
+/** 3 KB in all. The access token is as long as the real provider's, which Tokenkeep's calls carry. */
 function tokens() {
   const token = (length) => `eyJ${"aZ3-x_9Q".repeat(length / 8)}`;
-  return { access_token: token(1_000), id_token: token(1_200), refresh_token: token(800) };
+  return { access_token: token(424), id_token: token(1_440), refresh_token: token(1_136) };
 }
 
 /** A peer's one module. */
-export async function bundled(peer) {
+async function bundled(peer) {
   const { outputFiles } = await build({
     entryPoints: [path.join(HERE, "peers", `${peer}.mjs`)],
     bundle: true,
@@ -79,12 +79,12 @@ export async function bundled(peer) {
 }
 
 /** The built Worker as it is, with a session that came of a login at a real provider. */
-async function startTokenkeep(letter, { settings }, upstream) {
+async function startTokenkeep(letter, { settings, more }, upstream) {
   const world = await startWorld({
     provider: { accessTokenTtl: 7_200, idTokenTtl: 86_400 },
     routes: () => [{ path: "/api/*", upstream: { url: upstream.url }, strip_prefix: true, session: "required", resource: AUDIENCE }],
     settings: { session: { idle_minutes: 1_440, absolute_hours: 24, ...settings } },
-    worker: { kind: Built, folder: path.join(TARGET, letter) },
+    worker: { kind: Built, folder: path.join(TARGET, letter), more },
   });
   const browser = await world.loggedIn();
   const { name, value } = browser.sessionCookie(world.origin);
@@ -101,8 +101,8 @@ class Built {
   }
 
   async start() {
-    const { folder, tokenkeep, secrets } = this.options;
-    this.workerd = new Workerd(folder, this.port, builtProgram({ TOKENKEEP: tokenkeep(this.origin), ...secrets }));
+    const { folder, more, tokenkeep, secrets } = this.options;
+    this.workerd = new Workerd(folder, this.port, { ...builtProgram({ TOKENKEEP: tokenkeep(this.origin), ...secrets }), ...more });
     await this.workerd.start();
   }
 
@@ -111,7 +111,7 @@ class Built {
   }
 }
 
-export function builtProgram(bindings) {
+function builtProgram(bindings) {
   const parts = Object.fromEntries(modules(true).map(({ path: name, contents }) => [name, contents]));
   return { modules: parts, bindings, classes: { SESSIONS: "SessionObject", SUBJECTS: "SubjectObject" } };
 }

@@ -14,7 +14,13 @@ import { COMPATIBILITY_DATE, COMPATIBILITY_FLAGS } from "../../tests/worker/supp
  * @property {Record<string, string | Buffer>} modules by name, the entry first; `.wasm` is compiled
  * @property {Record<string, unknown>} [bindings] variables
  * @property {Record<string, string>} [classes] Durable Objects: binding → class
+ * @property {string[]} [v8Flags] for a profile
  */
+
+/** Whatever ends the bench ends them too. */
+const running = new Set();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(130));
 
 export class Workerd {
   #child;
@@ -42,6 +48,8 @@ export class Workerd {
     const stdio = ["ignore", "ignore", "inherit", "pipe"];
     const child = spawn(binary.default ?? binary, ["serve", path.join(this.folder, "config.capnp"), "--control-fd=3"], { stdio, cwd: this.folder });
     this.#child = child;
+    running.add(child);
+    child.once("exit", () => running.delete(child));
     await new Promise((done, failed) => {
       child.once("error", failed);
       child.once("exit", (code) => failed(new Error(`workerd ended with ${code}`)));
@@ -58,7 +66,7 @@ export class Workerd {
   }
 }
 
-function configuration(port, { modules, bindings = {}, classes = {} }) {
+function configuration(port, { modules, bindings = {}, classes = {}, v8Flags = [] }) {
   const kind = (name) => (name.endsWith(".wasm") ? "wasm" : "esModule");
   const lists = {
     modules: Object.keys(modules).map((name) => `(name = "${name}", ${kind(name)} = embed "${name}")`),
@@ -72,7 +80,7 @@ function configuration(port, { modules, bindings = {}, classes = {} }) {
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
-  ${process.env.V8FLAGS ? `v8Flags = ["--perf-basic-prof"],` : ""}
+  v8Flags = [${v8Flags.map(text)}],
   services = [
     (name = "main", worker = .main),
     (name = "internet", network = (allow = ["public", "private"])),
