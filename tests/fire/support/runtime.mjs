@@ -4,9 +4,10 @@
 
 import assert from "node:assert/strict";
 import { subscribe } from "node:diagnostics_channel";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 
+import { cpu, memory } from "../../worker/support/process.mjs";
 import { modules, Worker } from "../../worker/support/worker.mjs";
 
 const PROBE = readFileSync(new URL("./probe.mjs", import.meta.url), "utf8");
@@ -53,19 +54,11 @@ export class Runtime extends Worker {
 
   /** Megabytes of memory that the process holds; undefined where no /proc tells. */
   memory() {
-    const resident = /^VmRSS:\s+(\d+) kB/m.exec(this.#told("status") ?? "")?.[1];
-    return resident === undefined ? undefined : Number(resident) / 1024;
+    return memory(this.process.pid);
   }
 
   /** Microseconds of CPU, user and system, that the process has used; undefined where no /proc tells. */
   cpu() {
-    const tasks = `/proc/${this.process.pid}/task`;
-    if (!existsSync(`${tasks}/${this.process.pid}/schedstat`)) return undefined;
-    return readdirSync(tasks).reduce((sum, task) => sum + Number(this.#told(`task/${task}/schedstat`)?.split(" ")[0] ?? 0), 0) / 1000;
-  }
-
-  #told(file) {
-    const where = `/proc/${this.process.pid}/${file}`;
-    return existsSync(where) ? readFileSync(where, "utf8") : undefined;
+    return cpu(this.process.pid);
   }
 }
