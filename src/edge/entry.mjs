@@ -136,16 +136,13 @@ function settled(promise, limit) {
 // Asks an object; one that restarted under the call is asked once more, on a fresh stub. No command
 // does harm when it is delivered twice. (The second delivery of a logout whose first reply was lost has
 // no logout URL to give: the session here has ended, the provider's stays.)
-async function ask(binding, jurisdiction, name, text) {
+function ask(binding, jurisdiction, name, text) {
   const namespace = jurisdiction ? binding.jurisdiction(jurisdiction) : binding;
-  try {
-    return await namespace.getByName(name).command(text);
-  } catch {
-    return await namespace.getByName(name).command(text);
-  }
+  const once = () => namespace.getByName(name).command(text);
+  return once().catch(once);
 }
 
-const asker = (binding, jurisdiction) => (name, text) => ask(binding, jurisdiction, name, text);
+const asker = (binding, jurisdiction) => async (name, text) => ask(binding, jurisdiction, name, text);
 
 // How the Worker half reaches sessions and subjects.
 function askers(env, ctx) {
@@ -363,10 +360,29 @@ class Call {
     this.head = readHead(request.method, request.url, request.headers, requestKinds, this.dropped);
   }
 
-  // Most calls are sent on as they are and answered plainly, or answered by us: no async function is in
-  // the way of those.
+  // Most calls are sent on as they are and answered plainly, or answered by us; some after one question.
+  // No async function is in the way of those.
   begin() {
     const plan = core.plan(this.head, Date.now());
+    if (!plan.startsWith("K") || store === "kv") return this.#go(plan);
+    const [, name, command, question] = plan.split("\n");
+    return ask(this.env.SESSIONS, workerJurisdiction, name, command).then(
+      (reply) => this.#replied(question, reply),
+      // An empty reply is the core's word for a store that didn't answer.
+      () => this.#replied(question, ""),
+    );
+  }
+
+  #replied(question, reply) {
+    try {
+      enterWorkerHalf(this.env);
+      return this.#go(core.plan_with_reply(this.head, question, reply));
+    } catch (error) {
+      return fail(error, this.request, this.env);
+    }
+  }
+
+  #go(plan) {
     const lines = plan.split("\n");
     if (lines[0] === "A") return refuse(lines[1]);
     if (lines[0] !== "F" || lines[4] !== "") return this.follow(plan);
@@ -556,16 +572,20 @@ class CoreObject extends DurableObject {
     return this.#object;
   }
 
-  async command(text) {
+  command(text) {
     try {
       const reply = this.enter().command(text);
-      return typeof reply === "string" ? reply : await settled(reply, 60_000);
+      return typeof reply === "string" ? reply : settled(reply, 60_000).catch((error) => this.#failed(error));
     } catch (error) {
-      noteTrap(error);
-      // What it waited for went with the instance: the caller's second try is to find a fresh object.
-      if (poisoned || this.#generation !== generation) this.ctx.abort("the core was restarted");
-      throw new Error("the object failed");
+      return this.#failed(error);
     }
+  }
+
+  #failed(error) {
+    noteTrap(error);
+    // What it waited for went with the instance: the caller's second try is to find a fresh object.
+    if (poisoned || this.#generation !== generation) this.ctx.abort("the core was restarted");
+    throw new Error("the object failed");
   }
 
   async alarm() {

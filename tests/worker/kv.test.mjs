@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { after, afterEach, before, test } from "node:test";
 
 import { nextSecond, until } from "./support/wait.mjs";
-import { freshSecrets, startWorker } from "./support/worker.mjs";
+import { ENTRY_CATCH, freshSecrets, startWorker } from "./support/worker.mjs";
 import { ALICE, assertProblem, startWorld } from "./support/world.mjs";
 
 const TTL = 120;
@@ -347,11 +347,10 @@ test("without kv_delayed_logout there is nobody to hear a logout token", async (
 
 test("a call that waited for a refresh when the core trapped is served by the next instance", async () => {
   // As in trap.test.mjs: the entry itself calls the real instance with a pointer past its memory.
-  const ENTRY = /[{,]fetch\(request,env,ctx\)\{.*?try\{/s;
   const other = await startWorld({
     providerSettings: { rotates_refresh_tokens: false },
     settings: kvSettings(),
-    worker: { kv: true, patch: (source) => source.replace(ENTRY, (entry) => `${entry} if (request.url.endsWith("/trap")) wasm.plan(4294967295,64,0);`) },
+    worker: { kv: true, patch: (source) => source.replace(ENTRY_CATCH, (entry) => `${entry} if (request.url.endsWith("/trap")) wasm.plan(4294967295,64,0);`) },
   });
   try {
     other.provider.control.settings.rotate = false;

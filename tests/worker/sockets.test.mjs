@@ -9,6 +9,7 @@ import { WebSocket } from "ws";
 import { handshakeOf, openSocket, startSocketApi } from "./support/sockets.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 import { until } from "./support/wait.mjs";
+import { ENTRY } from "./support/worker.mjs";
 import { AUDIENCE, startWorld } from "./support/world.mjs";
 
 const TTL = 120;
@@ -314,8 +315,8 @@ test("an open bound socket is no use of the session: the idle limit ends both", 
 test("a store that doesn't say whether the session lives closes what is bound to it, with another code", { timeout: 60_000 }, async (t) => {
   const patch = (source) =>
     source
-      .replace(/(?<=[{,])fetch\(request,env,ctx\)\{/, (start) => `${start} if (request.url.includes("/test/")) { globalThis.store = request.url.split("/test/")[1]; return new Response(); }`)
-      .replace(/async function ask\([^)]*\)\{/, (start) => `${start} if (globalThis.store === "silent") return new Promise(() => {}); if (globalThis.store === "broken") throw new Error("no store");`);
+      .replace(ENTRY, (start) => `${start} if (request.url.includes("/test/")) { globalThis.store = request.url.split("/test/")[1]; return new Response(); }`)
+      .replace(/function ask\([^)]*\)\{/, (start) => `${start} if (globalThis.store === "silent") return new Promise(() => {}); if (globalThis.store === "broken") throw new Error("no store");`);
   const other = await startWorld({ worker: { patch }, routes: () => [{ path: "/bound/*", upstream: { url: api.url }, connections: "bound", resource: AUDIENCE }] });
   t.after(() => other.stop());
   const browser = await other.loggedIn();

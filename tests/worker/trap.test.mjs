@@ -8,15 +8,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openSocket, startSocketApi } from "./support/sockets.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 import { gate, until } from "./support/wait.mjs";
+import { ENTRY_CATCH } from "./support/worker.mjs";
 import { assertProblem, startWorld } from "./support/world.mjs";
 
 const TRAP = "wasm.plan(4294967295,64,0)";
-// Where the entry's own catch begins.
-const ENTRY = /[{,]fetch\(request,env,ctx\)\{.*?try\{/s;
 
 function patch(source) {
-  assert.match(source, ENTRY, "the entry has the place that the test knows");
-  return source.replace(ENTRY, (entry) => `${entry}
+  assert.match(source, ENTRY_CATCH, "the entry has the place that the test knows");
+  return source.replace(ENTRY_CATCH, (entry) => `${entry}
     if (request.url.endsWith("/trap/caught")) ${TRAP};
     if (request.url.endsWith("/trap/uncaught")) { queueMicrotask(() => ${TRAP}); return new Response(null, { status: 204 }); }
   `);

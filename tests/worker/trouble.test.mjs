@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 
 import { freePort } from "./support/raw.mjs";
 import { until } from "./support/wait.mjs";
+import { ENTRY } from "./support/worker.mjs";
 import { assertProblem, startWorld } from "./support/world.mjs";
 
 /** Each kind of trouble: what the API does with a connection once it has read a request's head. */
@@ -102,9 +103,8 @@ async function startRaw() {
 
 /** The entry tells which isolate answers, how much memory the core has, and whether it was made anew. */
 function watched(source) {
-  const entry = /async fetch\(request,env,ctx\)\{/;
-  assert.match(source, entry, "the entry has the place that the test knows");
-  return source.replace(entry, (start) => `${start}
+  assert.match(source, ENTRY, "the entry has the place that the test knows");
+  return source.replace(ENTRY, (start) => `${start}
     if (request.url.endsWith("/test/isolate")) {
       globalThis.isolate ??= crypto.randomUUID();
       return Response.json({ isolate: globalThis.isolate, generation, poisoned, memory: wasm.memory.buffer.byteLength });

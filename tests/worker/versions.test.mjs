@@ -5,17 +5,17 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { until } from "./support/wait.mjs";
+import { ENTRY } from "./support/worker.mjs";
 import { assertProblem, startWorld } from "./support/world.mjs";
 
-// Where the entry and the object's class begin.
-const FETCH = /(?<=[{,])fetch\(request,env,ctx\)\{/;
-const COMMAND = /async command\(text\)\{try\{/;
+// Where the object's class takes a command.
+const COMMAND = /(?<=[;}])command\(text\)\{try\{/;
 
 function patch(source) {
-  assert.match(source, FETCH, "the entry has the place that the test knows");
+  assert.match(source, ENTRY, "the entry has the place that the test knows");
   assert.match(source, COMMAND, "the object has the place that the test knows");
   return source
-    .replace(FETCH, (start) => `${start}
+    .replace(ENTRY, (start) => `${start}
       const version = new URL(request.url).pathname.match(/^\\/version\\/(-?\\d+|later)$/);
       if (version) { globalThis.nextCommand = version[1]; return new Response(null, { status: 204 }); }`)
     .replace(COMMAND, (start) => `async command(text){

@@ -16,6 +16,10 @@ import { privateCa } from "./ca.mjs";
 import { freePort, send } from "./raw.mjs";
 
 /** The repository. */
+/** Where the built entry's handler begins, and where its catch does, for tests that patch it. */
+export const ENTRY = /(?<=[{,])fetch\(request,env,ctx\)\{/;
+export const ENTRY_CATCH = /(?<=[{,])fetch\(request,env,ctx\)\{try\{/;
+
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** What `npm run build` makes; another place by TOKENKEEP_BUILD. */
