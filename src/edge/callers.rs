@@ -53,15 +53,19 @@ impl<R: Serialize> Callers<R> {
 }
 
 impl Waiting {
-    /// The reply's text where it is at hand, which is the rule, or a promise of it.
-    pub(super) fn now_or_later(mut self) -> JsValue {
+    /// The reply's text where it is at hand, which is the rule.
+    ///
+    /// # Errors
+    ///
+    /// A promise of it.
+    pub(super) fn now_or_later(mut self) -> Result<String, JsValue> {
         if let Ok(Some(reply)) = self.0.try_recv() {
-            return reply.into();
+            return Ok(reply);
         }
-        future_to_promise(async move {
+        Err(future_to_promise(async move {
             self.0.await.map(JsValue::from).map_err(|_| JsValue::from_str("no reply"))
         })
-        .into()
+        .into())
     }
 }
 

@@ -33,8 +33,8 @@ use crate::{
     },
     config,
     session::{
-        Effect, Envelope, IndexNames, Input, Machine, ObjectConfig, Reply, SessionKey, Work,
-        subject::SubjectCommand,
+        Command, Effect, Envelope, IndexNames, Input, Machine, ObjectConfig, Reply, SessionKey,
+        Work, subject::SubjectCommand,
     },
 };
 
@@ -111,7 +111,9 @@ impl SessionObject {
     }
 
     /// Answers one command, see [`crate::session::Command`]: with the reply's text where it is at
-    /// hand, which is the rule, or with a promise of it where the provider is asked first.
+    /// hand, which is the rule, or with a promise of it where the provider is asked first. A reply
+    /// that stays the same ([`Machine::steady_until`]) has a line before it: until when, in
+    /// milliseconds.
     pub fn command(&self, text: &str) -> Result<JsValue, JsValue> {
         let object = Rc::clone(&self.object);
         let Some(envelope) = Envelope::parse(text) else {
@@ -121,9 +123,20 @@ impl SessionObject {
             return Ok(reply_text(&Reply::Broken).into());
         };
         *object.session.borrow_mut() = Some(envelope.session_key.clone());
+        let token = match &envelope.command {
+            Command::Access { token, refused_epoch: None, .. } => Some(token.clone()),
+            _ => None,
+        };
         let (caller, reply) = self.object.callers.wait();
         object.feed(&objects, Input::Command { caller, envelope })?;
-        Ok(reply.now_or_later())
+        let until = token.and_then(|token| {
+            self.object.machine.borrow().as_ref()?.steady_until(&token, Platform.now())
+        });
+        Ok(match (reply.now_or_later(), until) {
+            (Ok(reply), Some(until)) => format!("{}\n{reply}", until.as_millis()).into(),
+            (Ok(reply), None) => reply.into(),
+            (Err(later), _) => later,
+        })
     }
 
     /// The alarm: whatever is due.

@@ -69,7 +69,7 @@ impl SubjectObject {
         };
         let (caller, reply) = self.object.callers.wait();
         object.feed(&configured, SubjectInput::Command { caller, envelope })?;
-        Ok(reply.now_or_later())
+        Ok(reply.now_or_later().map_or_else(|later| later, JsValue::from))
     }
 
     /// The alarm: whatever is due.

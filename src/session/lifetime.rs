@@ -80,6 +80,11 @@ impl Deadlines {
         }
         moves
     }
+
+    /// From when on [`Self::touch`] moves it again.
+    pub(super) fn next_touch(&self, idle: Duration) -> Timestamp {
+        self.idle.after(touch_step(idle)).before(idle)
+    }
 }
 
 /// An access token that is held for one (resource, scope).
@@ -143,6 +148,12 @@ impl HeldToken {
     /// The token for the provider to take back, if it is of any more use.
     pub(super) fn revocable(self, now: Timestamp) -> Option<Secret<String>> {
         (!self.has_run_out(now)).then_some(self.access_token)
+    }
+
+    /// Until when [`status`] is `Active`, as long as no refusal is noted.
+    pub(super) fn active_until(&self, can_refresh: bool) -> Option<Timestamp> {
+        let (end, lifetime) = (self.expires_at?, self.lifetime()?);
+        Some(if can_refresh { end.before(lifetime / 5) } else { end })
     }
 
     fn lifetime(&self) -> Option<Duration> {

@@ -107,6 +107,28 @@ impl Machine {
         }
     }
 
+    /// Until when a call that asks for this token again gets the same reply and changes nothing, if
+    /// nothing else comes in between: from an open session with nothing under way.
+    pub fn steady_until(&self, token: &TokenKey, now: Timestamp) -> Option<Timestamp> {
+        let State::Open(session) = &self.state else { return None };
+        let is_under_way = self.refresh.is_some()
+            || !self.queue.is_empty()
+            || self.login.is_some()
+            || self.revoking.is_some()
+            || !self.revocations.is_empty();
+        if is_under_way || self.broken {
+            return None;
+        }
+        let held = session.contents.token(token)?;
+        let (deadlines, can_refresh) = (&session.open.deadlines, session.can_refresh());
+        let status = lifetime::status(deadlines, can_refresh, Some(held), false, now);
+        if !matches!(status, SessionStatus::Active(_)) {
+            return None;
+        }
+        let limit = deadlines.next_touch(self.config.session.idle).min(deadlines.earliest());
+        Some(held.active_until(can_refresh).map_or(limit, |end| end.min(limit)))
+    }
+
     /// Lets the caller wait for a refresh, begins one where none is under way, or says why not.
     fn join_refresh(
         &mut self,

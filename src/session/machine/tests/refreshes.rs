@@ -76,6 +76,62 @@ fn ahead_of_expiry_the_old_token_serves_while_the_new_one_is_fetched() {
 }
 
 #[test]
+fn what_is_steady_stays_the_same_to_the_millisecond_and_writes_nothing() {
+    let steady = |world: &World| world.machine.steady_until(&key_a(), world.now);
+    let ask = |world: &mut World| {
+        let caller = world.access(key_a(), None);
+        token(world, caller)
+    };
+    // A token of an hour: the next touch comes first, then the time to renew it.
+    let mut world = World::logged_in(Some(3600), true);
+    assert_eq!(ask(&mut world), "access-1");
+    let until = steady(&world).unwrap();
+    assert!(until > world.now && until < T0.after(secs(2880)), "{until:?}");
+    let rows = world.rows;
+    world.now = until.before(Duration::from_millis(1));
+    assert_eq!(ask(&mut world), "access-1");
+    assert_eq!((world.rows, world.works.len(), steady(&world)), (rows, 0, Some(until)));
+    world.now = until;
+    assert_eq!(ask(&mut world), "access-1");
+    assert_eq!(world.rows, rows + 1, "a touch");
+    let mut world = World::logged_in(Some(60), true);
+    assert_eq!(ask(&mut world), "access-1");
+    let until = steady(&world).unwrap();
+    assert_eq!(until, T0.after(secs(48)));
+    world.now = until;
+    assert_eq!(ask(&mut world), "access-1");
+    assert_eq!(steady(&world), None, "it is being renewed");
+    let _ = world.refresh_work();
+    world.refresh_failed(RefreshFailure::ProviderUnavailable);
+    assert_eq!(steady(&world), None, "it is to be renewed");
+    world.wait(secs(20));
+    let _ = world.access(key_a(), None);
+    assert_eq!(steady(&world), None, "it has run out");
+    let _ = world.refresh_work();
+    world.refreshed("2", Some(60), true);
+    assert!(steady(&world).is_some());
+    assert_eq!(world.machine.steady_until(&key_b(), world.now), None, "it was never given");
+
+    // Without a lifetime, and refused.
+    let mut world = World::logged_in(None, true);
+    assert!(steady(&world).is_some());
+    world.wait(secs(31));
+    let _ = world.access(key_a(), Some(1));
+    let _ = world.refresh_work();
+    world.refresh_failed(RefreshFailure::ProviderUnavailable);
+    assert_eq!(steady(&world), None, "the API has refused it");
+
+    // Nor after an end, nor where only the row is known.
+    let mut world = World::logged_in(Some(3600), true);
+    let end = world.end(EndReason::Logout, false);
+    assert!(world.ended(end).ended);
+    assert_eq!(steady(&world), None);
+    let mut world = World::logged_in(Some(3600), true);
+    world.restart();
+    assert_eq!(steady(&world), None);
+}
+
+#[test]
 fn a_late_401_for_an_old_epoch_gets_the_current_token() {
     let mut world = run_out();
     let caller = world.access(key_a(), None);
