@@ -67,32 +67,34 @@ function enterWorkerHalf(env) {
   workerConfigured = generation;
 }
 
-// What the core says of a header by its name alone, asked once for each name (its bits are those of
-// src/http/request_headers.rs). Names are the sender's to choose: past a thousand it is asked again.
+// What the core says of a header by its name alone (its bits are those of src/http/request_headers.rs).
 const READ = 1;
 const DROPPED = 2;
 const WHOLE = 4;
 
-class Kinds {
+// Remembers what a pure function of a short text gives. Texts are a stranger's to choose: long ones are
+// not remembered, and when there are too many it begins anew.
+class Memo {
   #known = new Map();
-  #ask;
 
-  constructor(ask) {
-    this.#ask = ask;
+  constructor(longest, most, make) {
+    Object.assign(this, { longest, most, make });
   }
 
-  of(name) {
-    let kind = this.#known.get(name);
-    if (kind === undefined) {
-      kind = this.#ask(name);
-      if (this.#known.size < 1_000) this.#known.set(name, kind);
+  of(text) {
+    let value = this.#known.get(text);
+    if (value === undefined) {
+      value = this.make(text);
+      if (text.length > this.longest) return value;
+      if (this.#known.size >= this.most) this.#known.clear();
+      this.#known.set(text, value);
     }
-    return kind;
+    return value;
   }
 }
 
-const requestKinds = new Kinds(core.request_header);
-const responseKinds = new Kinds(core.response_header);
+const requestKinds = new Memo(64, 1_000, core.request_header);
+const responseKinds = new Memo(64, 1_000, core.response_header);
 
 // A head as the core needs it: what it reads of the headers. The names of those that go no further
 // are added to `dropped`, but where that hangs on other headers: then the core sees all of them and
@@ -137,12 +139,15 @@ function settled(promise, limit) {
 // does harm when it is delivered twice. (The second delivery of a logout whose first reply was lost has
 // no logout URL to give: the session here has ended, the provider's stays.)
 function ask(binding, jurisdiction, name, text) {
-  const namespace = jurisdiction ? binding.jurisdiction(jurisdiction) : binding;
-  const once = () => namespace.getByName(name).command(text);
-  return once().catch(once);
+  const once = () => (jurisdiction ? binding.jurisdiction(jurisdiction) : binding).getByName(name).command(text);
+  try {
+    return once().catch(once);
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
-const asker = (binding, jurisdiction) => async (name, text) => ask(binding, jurisdiction, name, text);
+const asker = (binding, jurisdiction) => (name, text) => ask(binding, jurisdiction, name, text);
 
 // How the Worker half reaches sessions and subjects.
 function askers(env, ctx) {
@@ -178,18 +183,8 @@ function read(text) {
   return { body: body === "" ? null : body, init: { status, headers: list } };
 }
 
-// Refusals of calls, by their text: there are few, and whoever is refused asks again.
-const refusals = new Map();
-
-function refuse(text) {
-  let refusal = refusals.get(text);
-  if (refusal === undefined) {
-    refusal = read(text);
-    if (refusals.size >= 100) refusals.clear();
-    refusals.set(text, refusal);
-  }
-  return answered(refusal);
-}
+// Refusals of calls: there are few, and whoever is refused asks again.
+const refusals = new Memo(1_000, 100, read);
 
 // Deletes the names in line `from` and sets the headers in the lines after it.
 function change(headers, lines, from) {
@@ -207,19 +202,13 @@ function relayResponse(response, lines) {
   return answer;
 }
 
-// Edits of plain responses, by what they hang on. Whoever runs the API chooses how many there are.
-const edits = new Map();
+// Edits of plain responses, by all that they hang on: the status, the rules, and the headers that are read.
+const edits = new Memo(1_000, 500, (text) => core.relay_plain(text).split("\n"));
 
 // An API's response where nothing but its headers has to be looked at; else nothing.
 function relayPlain(response, rules) {
   const dropped = [];
-  const text = readHead(response.status, rules, response.headers, responseKinds, dropped);
-  let lines = edits.get(text);
-  if (lines === undefined) {
-    lines = core.relay_plain(rules, text).split("\n");
-    if (edits.size >= 500) edits.clear();
-    edits.set(text, lines);
-  }
+  const lines = edits.of(readHead(response.status, rules, response.headers, responseKinds, dropped));
   if (lines[0] !== "R") return undefined;
   const answer = relayResponse(response, lines);
   for (const name of dropped) answer.headers.delete(name);
@@ -346,8 +335,12 @@ function send(lines, dropped, request, body, env) {
   const init = { method: lines[1], headers: change(headers, lines, 9), redirect: "manual" };
   if (lines[5] !== "default") init.cache = lines[5];
   if (body !== null) init.body = body;
-  const sent = lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init);
-  return lines[6] === "" ? sent : within(sent, Number(lines[6]));
+  try {
+    const sent = lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init);
+    return lines[6] === "" ? sent : within(sent, Number(lines[6]));
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 // A request, and what was made of its head.
@@ -384,7 +377,7 @@ class Call {
 
   #go(plan) {
     const lines = plan.split("\n");
-    if (lines[0] === "A") return refuse(lines[1]);
+    if (lines[0] === "A") return answered(refusals.of(lines[1]));
     if (lines[0] !== "F" || lines[4] !== "") return this.follow(plan);
     const body = bodyOf(this.request);
     return send(lines, this.dropped, this.request, body, this.env).then(
@@ -581,10 +574,15 @@ class CoreObject extends DurableObject {
     }
   }
 
+  // Whether the struct is one of the instance that runs.
+  isCurrent() {
+    return !poisoned && this.#generation === generation;
+  }
+
   #failed(error) {
     noteTrap(error);
     // What it waited for went with the instance: the caller's second try is to find a fresh object.
-    if (poisoned || this.#generation !== generation) this.ctx.abort("the core was restarted");
+    if (!this.isCurrent()) this.ctx.abort("the core was restarted");
     throw new Error("the object failed");
   }
 
@@ -600,8 +598,31 @@ class CoreObject extends DurableObject {
 
 /** Keeps one session. */
 export class SessionObject extends CoreObject {
+  // The last command, where its reply stays the same for a while if no other comes in between: the core
+  // has said until when, and has nothing under way.
+  #steady = { text: "", since: 0, until: 0, reply: "" };
+
   make() {
     return new core.SessionObject(this.ctx, asker(this.env.SUBJECTS, objectsJurisdiction));
+  }
+
+  command(text) {
+    const steady = this.#steady;
+    if (text === steady.text && this.isCurrent()) {
+      const now = Date.now();
+      if (now >= steady.since && now < steady.until) return steady.reply;
+    }
+    steady.text = "";
+    const reply = super.command(text);
+    if (typeof reply !== "string" || reply.startsWith("{") || reply.startsWith('"')) return reply;
+    const at = reply.indexOf("\n");
+    this.#steady = { text, since: Date.now(), until: Number(reply.slice(0, at)), reply: reply.slice(at + 1) };
+    return this.#steady.reply;
+  }
+
+  alarm() {
+    this.#steady.text = "";
+    return super.alarm();
   }
 }
 

@@ -139,12 +139,13 @@ pub fn response_header(name: &str) -> u8 {
 }
 
 /// The edit of an API's response that needs nothing else, or an empty text: then [`relay`] decides.
-/// The same arguments always give the same.
+/// `response` is its head as text: status, the rules, then the headers. The same text always gives
+/// the same.
 #[wasm_bindgen]
-pub fn relay_plain(rules: &str, response: &str) -> String {
-    let edit = ResponseRules::parse(rules)
-        .zip(response_head(response))
-        .and_then(|(rules, (status, headers))| Some(edit_text(&rules.plain(status, &headers)?)));
+pub fn relay_plain(response: &str) -> String {
+    let edit = response_head(response).and_then(|(status, rules, headers)| {
+        Some(edit_text(&ResponseRules::parse(rules)?.plain(status, &headers)?))
+    });
     edit.unwrap_or_default()
 }
 
@@ -153,7 +154,7 @@ pub fn relay_plain(rules: &str, response: &str) -> String {
 #[wasm_bindgen]
 pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
     let Ok(journey) = read::<Journey>(journey) else { return internal() };
-    let Some((status, headers)) = response_head(response) else { return internal() };
+    let Some((status, _, headers)) = response_head(response) else { return internal() };
     with_head(head, |config, head, calls| {
         match calls.answered(config, head, &journey, status, &headers, timestamp(now)) {
             Ok(Relay::Answer(edit)) => edit_text(&edit),
@@ -168,7 +169,7 @@ pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
 #[wasm_bindgen]
 pub fn relay_held(journey: &str, response: &str) -> String {
     let Ok(journey) = read::<Journey>(journey) else { return internal() };
-    let Some((status, headers)) = response_head(response) else { return internal() };
+    let Some((status, _, headers)) = response_head(response) else { return internal() };
     match journey.held(status, &headers) {
         Ok(edit) => edit_text(&edit),
         Err(answer) => answered(&answer),
@@ -386,10 +387,13 @@ fn push_header(plan: &mut String, name: &str, value: &str) {
     plan.push_str(value.split('\n').next().unwrap_or_default());
 }
 
-fn response_head(text: &str) -> Option<(u16, Vec<(&str, &str)>)> {
+/// Status, the second line, and the headers.
+type ResponseHead<'a> = (u16, &'a str, Vec<(&'a str, &'a str)>);
+
+fn response_head(text: &str) -> Option<ResponseHead<'_>> {
     let mut lines = text.lines();
-    let status = lines.next()?.parse().ok()?;
-    Some((status, lines.filter_map(|line| line.split_once(": ")).collect()))
+    let (status, rules) = (lines.next()?.parse().ok()?, lines.next()?);
+    Some((status, rules, lines.filter_map(|line| line.split_once(": ")).collect()))
 }
 
 fn internal() -> String {

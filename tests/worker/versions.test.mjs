@@ -8,8 +8,8 @@ import { until } from "./support/wait.mjs";
 import { ENTRY } from "./support/worker.mjs";
 import { assertProblem, startWorld } from "./support/world.mjs";
 
-// Where the object's class takes a command.
-const COMMAND = /(?<=[;}])command\(text\)\{try\{/;
+// Where a session's object takes a command.
+const COMMAND = /(?<=[;}])command\(text\)\{(?=let steady)/;
 
 function patch(source) {
   assert.match(source, ENTRY, "the entry has the place that the test knows");
