@@ -2,8 +2,9 @@
 //!
 //! [`crate::app::call::Calls`] decides each step; here its steps become lines of text for the
 //! entry, which does what they say and comes back with what happened: [`plan`], then
-//! [`plan_with_reply`] after the session's object was asked and [`relay`] after the API answered.
-//! Text, because one string crosses into wasm cheaper than many small values do.
+//! [`plan_with_reply`] after the session's object was asked, and after the API answered
+//! [`relay_plain`], which the entry remembers, or [`relay`]. Text, because one string crosses into
+//! wasm cheaper than many small values do.
 //!
 //! The first line of a plan is its kind: `A` answer, `B` relay a stream that ends with its session,
 //! `E` endpoint, `F` forward, `H` the response that is held, `K` ask, `R` relay, `S` static files,
