@@ -82,7 +82,7 @@ pub struct Question {
 }
 
 /// What a forwarded call carried, as [`Calls::answered`] needs it. No token in it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journey {
     /// How its response is treated.
     pub rules: ResponseRules,
@@ -91,7 +91,7 @@ pub struct Journey {
 }
 
 /// A token's facts without the token.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct TokenFacts {
     epoch: u64,
     issued_at: Timestamp,
@@ -260,6 +260,41 @@ impl Calls {
 }
 
 impl Journey {
+    /// As a text, for the entry to come back with: the rules, whether the token is another try's, and
+    /// the token's facts where there is one, times in milliseconds.
+    pub fn to_text(&self) -> String {
+        let mut text = String::from(self.rules.as_str());
+        text.push_str(if self.is_renewed { ";1" } else { ";0" });
+        if let Some(TokenFacts { epoch, issued_at, expires_at }) = self.token {
+            for fact in
+                [Some(epoch), Some(issued_at.as_millis()), expires_at.map(Timestamp::as_millis)]
+            {
+                text.push(';');
+                text.extend(fact.map(|fact| fact.to_string()));
+            }
+        }
+        text
+    }
+
+    /// What [`Self::to_text`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut fields = text.split(';');
+        let rules = ResponseRules::parse(fields.next()?)?;
+        let is_renewed = fields.next()? == "1";
+        let token = match fields.next() {
+            None => None,
+            Some(epoch) => Some(TokenFacts {
+                epoch: epoch.parse().ok()?,
+                issued_at: Timestamp::from_millis(fields.next()?.parse().ok()?),
+                expires_at: match fields.next()? {
+                    "" => None,
+                    end => Some(Timestamp::from_millis(end.parse().ok()?)),
+                },
+            }),
+        };
+        Some(Self { rules, token, is_renewed })
+    }
+
     /// The API's own 401, let through.
     pub fn held<'r>(&self, status: u16, headers: &Headers<'r>) -> Result<ResponseEdit<'r>, Answer> {
         self.edited(status, headers, None)

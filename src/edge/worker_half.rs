@@ -154,7 +154,7 @@ pub fn relay_plain(response: &str) -> String {
 /// line, then the headers.
 #[wasm_bindgen]
 pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
-    let Ok(journey) = read::<Journey>(journey) else { return internal() };
+    let Some(journey) = Journey::parse(journey) else { return internal() };
     let Some((status, _, headers)) = response_head(response) else { return internal() };
     with_head(head, |config, head, calls| {
         match calls.answered(config, head, &journey, status, &headers, timestamp(now)) {
@@ -169,7 +169,7 @@ pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
 /// Goes on with the API's own 401, where no other token could be had.
 #[wasm_bindgen]
 pub fn relay_held(journey: &str, response: &str) -> String {
-    let Ok(journey) = read::<Journey>(journey) else { return internal() };
+    let Some(journey) = Journey::parse(journey) else { return internal() };
     let Some((status, _, headers)) = response_head(response) else { return internal() };
     match journey.held(status, &headers) {
         Ok(edit) => edit_text(&edit),
@@ -315,7 +315,7 @@ fn asking_text(asking: &Asking) -> String {
 /// response's head may take (empty is for ever), the response's rules, the journey, names to drop,
 /// headers to set. What a token fetched is for no cache on the way, whatever a zone's rules say.
 fn forward_text(head: &RequestHead<'_>, forward: &Forward<'_>, journey: &Journey) -> String {
-    let Ok(journey) = serde_json::to_string(journey) else { return internal() };
+    let (rules, journey) = (journey.rules.as_str(), journey.to_text());
     let timeout = forward.route.timeout.map_or_else(String::new, |it| it.as_millis().to_string());
     // The entry has dropped by their names what it knows, unless it handed all of them over.
     let dropped = if request_headers::is_whole(head) {
@@ -332,7 +332,7 @@ fn forward_text(head: &RequestHead<'_>, forward: &Forward<'_>, journey: &Journey
         if forward.replay == Replay::KeepBody { "keep" } else { "" },
         if forward.attached.is_some() { "no-store" } else { "default" },
         &timeout,
-        forward.response.as_str(),
+        rules,
         &journey,
         &dropped,
     ]

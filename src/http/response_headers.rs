@@ -10,8 +10,6 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
-
 use super::{
     forward::Location,
     problem::ProblemCode,
@@ -94,7 +92,7 @@ pub fn kind(name: &str) -> u8 {
 }
 
 /// How a call's response is to be treated; known before the call leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseRules {
     /// The route's.
     pub navigation: Navigation,

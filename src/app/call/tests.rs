@@ -66,6 +66,23 @@ fn with_call(then: impl FnOnce(&Config, &RequestHead<'_>, &mut Calls)) {
 }
 
 #[test]
+fn a_journey_comes_back_as_it_went() {
+    let token = TokenFacts { epoch: 7, issued_at: NOW, expires_at: None };
+    for navigation in [Navigation::Refuse, Navigation::Download, Navigation::Page] {
+        for token in [None, Some(token), Some(TokenFacts { expires_at: Some(later(9)), ..token })] {
+            for flag in [false, true] {
+                let rules = ResponseRules { navigation, is_personal: flag };
+                let journey = Journey { rules, token, is_renewed: !flag };
+                assert_eq!(Journey::parse(&journey.to_text()), Some(journey));
+            }
+        }
+    }
+    for text in ["", "refuse", "refuse;0;1", "refuse;0;x;1;1", "other;0", "refuse;0;1;1;x"] {
+        assert_eq!(Journey::parse(text), None, "{text}");
+    }
+}
+
+#[test]
 fn a_cold_call_asks_and_the_next_is_warm_for_as_long_as_the_cache_says() {
     with_call(|config, head, calls| {
         let asked = asking(calls.begin(config, head, NOW));
@@ -425,7 +442,7 @@ fn a_journey_and_a_question_hold_no_token_and_no_session() {
         let asked = asking(calls.begin(config, head, NOW));
         let question = serde_json::to_string(&asked.question).unwrap();
         let journey = journey(calls.replied(config, head, &asked.question, Some(&granted(1))));
-        let journey = serde_json::to_string(&journey).unwrap();
+        let journey = journey.to_text();
         for text in [question, journey] {
             assert!(!text.contains("the-access-token"), "{text}");
             assert!(!text.contains(&crate::base64url::encode([9; 32])), "{text}");
