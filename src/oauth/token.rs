@@ -7,9 +7,9 @@
 //! [`TokenError`] sorts by whom the refusal is about, and a session's end needs one that is
 //! definitely about the token.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     client_auth::{self, FormRequest},
@@ -199,7 +199,7 @@ fn success(body: &[u8]) -> Option<TokenResponse> {
 
 /// A member that is a string if it is there at all; `null` and `""` count as not there. The outer
 /// `None` is a member of another type.
-fn text<'a>(members: &'a BTreeMap<String, Value>, name: &str) -> Option<Option<&'a str>> {
+fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<Option<&'a str>> {
     match members.get(name) {
         None | Some(Value::Null) => Some(None),
         Some(Value::String(text)) => Some(Some(text.as_str()).filter(|text| !text.is_empty())),
