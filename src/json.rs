@@ -267,10 +267,21 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Objects<A> {
 
     fn struct_variant<V: Visitor<'de>>(
         self,
-        fields: &'static [&'static str],
+        _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.0.struct_variant(fields, Map(visitor))
+        self.0.newtype_variant_seed(Members(visitor))
+    }
+}
+
+/// The members of a variant, read as those of a struct are.
+struct Members<V>(V);
+
+impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Members<V> {
+    type Value = V::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, members: D) -> Result<V::Value, D::Error> {
+        members.deserialize_map(Map(self.0))
     }
 }
 
