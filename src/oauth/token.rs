@@ -210,8 +210,10 @@ fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<Option<&'a st
 fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
-        // Seen in the field, against RFC 6749 §5.1. Digits only: `parse` alone takes "inf".
-        Value::String(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok()?,
+        // Seen in the field, against RFC 6749 §5.1. Digits only: `parse` alone takes "+1".
+        Value::String(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
+            text.parse::<u32>().ok().map(f64::from)?
+        }
         _ => return None,
     };
     #[expect(clippy::cast_precision_loss, reason = "a u32 fits a double exactly")]
