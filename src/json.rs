@@ -1,4 +1,4 @@
-//! Reads JSON: what we stored, what our halves say to each other, our configuration; and what
+//! Reads and writes JSON: what we stored, what our halves say to each other, our configuration; and what
 //! strangers send, by way of [`crate::jose::json`], which asks more of it.
 //!
 //! A struct is read from an object and from nothing else. What serde derives would take an array of
@@ -34,6 +34,12 @@ pub(crate) fn read<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, serde
 /// Where it isn't a `T`.
 pub(crate) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {
     T::deserialize(Objects(value))
+}
+
+/// Writes a value. `Value`'s own `to_string` would bring two more writers, one for people.
+pub(crate) fn write(value: &Value) -> String {
+    // A value's names are texts: nothing in it can fail to be written.
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// A deserializer, a seed, a visitor or an access to members, all the way down.
@@ -261,10 +267,21 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Objects<A> {
 
     fn struct_variant<V: Visitor<'de>>(
         self,
-        fields: &'static [&'static str],
+        _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.0.struct_variant(fields, Map(visitor))
+        self.0.newtype_variant_seed(Members(visitor))
+    }
+}
+
+/// The members of a variant, read as those of a struct are.
+struct Members<V>(V);
+
+impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Members<V> {
+    type Value = V::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, members: D) -> Result<V::Value, D::Error> {
+        members.deserialize_map(Map(self.0))
     }
 }
 

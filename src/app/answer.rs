@@ -28,7 +28,7 @@ pub(crate) fn redirect(status: u16, location: String) -> Answer {
 pub(crate) fn json(body: &Value) -> Answer {
     let mut headers = common_headers();
     headers.push(("content-type", Cow::Borrowed("application/json")));
-    Answer { status: 200, headers, body: body.to_string() }
+    Answer { status: 200, headers, body: crate::json::write(body) }
 }
 
 /// Whether the request's body is of this media type, parameters aside.

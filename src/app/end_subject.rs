@@ -6,8 +6,6 @@
 //! that nobody's failures lock the administrator out; the secret is 32 random bytes, so what the
 //! count keeps down is noise.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -57,7 +55,7 @@ pub enum Admission {
 #[derive(Debug, Default)]
 pub struct AdminGate {
     window: u64,
-    failed: BTreeMap<String, u32>,
+    failed: Vec<(String, u32)>,
     served: u32,
 }
 
@@ -71,12 +69,15 @@ impl AdminGate {
         // Compared whether or not the client may try: the answer takes as long.
         let is_admin = is_admin(config, head);
         let client = head.known.cf_connecting_ip.unwrap_or_default();
-        let is_locked = self.failed.get(client).is_some_and(|failed| *failed >= MAX_FAILED);
+        let is_news = self.failed.is_empty();
+        let has_room = self.failed.len() < MAX_CLIENTS;
+        let failed = self.failed.iter_mut().find(|(known, _)| known == client);
+        let is_locked = failed.as_ref().is_some_and(|(_, times)| *times >= MAX_FAILED);
         if !is_admin || is_locked {
-            let is_news = self.failed.is_empty();
-            if self.failed.len() < MAX_CLIENTS || self.failed.contains_key(client) {
-                let failed = self.failed.entry(client.to_owned()).or_default();
-                *failed = failed.saturating_add(1);
+            match failed {
+                Some((_, times)) => *times = times.saturating_add(1),
+                None if has_room => self.failed.push((client.to_owned(), 1)),
+                None => {}
             }
             return Admission::Refused { is_news };
         }

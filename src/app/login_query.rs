@@ -43,20 +43,20 @@ impl LoginQuery {
     /// those that the operator fixed: what is sent is what the ID token is held against, or whoever
     /// edits the URL on its way through the browser logs in without it.
     pub(super) fn parse(query: &str, config: &Config, origin: &Origin) -> Result<Self, Refused> {
-        let fixed = &config.provider.authorization_params;
+        let provider = &config.provider;
         let mut parsed = Self {
             return_to: ReturnTo::root(),
-            max_age: fixed.get("max_age").and_then(|seconds| seconds.parse().ok()),
-            acr_values: fixed.get("acr_values").map(|values| list(values)),
+            max_age: provider.fixed_param("max_age").and_then(|seconds| seconds.parse().ok()),
+            acr_values: provider.fixed_param("acr_values").map(list),
             extra: Vec::new(),
         };
         let mut seen: Vec<String> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
             let allowed = match name.as_str() {
                 name if CHECKED.contains(&name) || PASSED_ON.contains(&name) => true,
-                name => config.provider.login_params.iter().any(|allowed| allowed == name),
+                name => provider.login_params.iter().any(|allowed| allowed == name),
             };
-            if !allowed || fixed.contains_key(&name) {
+            if !allowed || provider.fixed_param(&name).is_some() {
                 continue;
             }
             let refused = Refused { parameter: own_name(&name) };

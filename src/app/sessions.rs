@@ -52,7 +52,7 @@ pub(super) async fn list<P: Ports>(
         return answer::problem(ctx, ProblemCode::SessionUnavailable);
     };
     let is_current = |device: &ListedDevice| device.session == person.session;
-    devices.sort_by_key(|device| (is_current(device), device.created));
+    devices.sort_unstable_by_key(|device| (is_current(device), device.created));
     let sessions: Vec<Value> = devices
         .iter()
         .rev()

@@ -73,7 +73,7 @@ mod tests {
     fn what_the_operator_fixed_is_not_asked_for_otherwise() {
         let mut config = config();
         let fixed = &mut config.provider.authorization_params;
-        fixed.insert("max_age".to_owned(), "60".to_owned());
+        fixed.push(("max_age".to_owned(), "60".to_owned()));
         assert_eq!(url(&config, Some("a"), Some("5")).as_deref(), Some("acr_values=a"));
         assert_eq!(url(&config, None, Some("5")), None, "a login would bring nothing new");
     }

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn what_is_open_stays_so_only_by_the_word_of_a_living_session() {
         let status = Reply::Status(Box::new(StatusReply {
-            claims: std::collections::BTreeMap::new(),
+            claims: serde_json::Map::new(),
             created: Timestamp::default(),
             idle_deadline: Timestamp::default(),
             absolute_deadline: Timestamp::default(),

@@ -77,7 +77,7 @@ pub(super) fn shown(value: &Value) -> String {
         Value::String(text) => shown_text(text),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a table".to_owned(),
-        other => other.to_string(),
+        other => crate::json::write(other),
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     SessionConfig, Store,
-    fault::Faults,
+    fault::{Faults, shown},
     table::{Field, Span, Table},
 };
 use crate::session::KeyRing;
@@ -30,18 +30,21 @@ fn read_limits(
 ) -> Option<SessionConfig> {
     const MINUTE: f64 = 60.0;
     const HOUR: f64 = 3600.0;
+    const IDLE_MINUTES: u32 = 60;
+    const ABSOLUTE_HOURS: u32 = 24;
     let store = read_store(table, faults);
-    let idle_is_given = table.field("idle_minutes").is_some();
+    let given_idle = table.field("idle_minutes");
+    let given_absolute = table.field("absolute_hours");
     let idle = Span {
         name: "idle_minutes",
-        default: 60.0,
+        default: f64::from(IDLE_MINUTES),
         unit_seconds: MINUTE,
         seconds: 1.0..=43_200.0 * MINUTE,
         expected: "a number of minutes from 1/60 to 43200",
     };
     let absolute = Span {
         name: "absolute_hours",
-        default: 24.0,
+        default: f64::from(ABSOLUTE_HOURS),
         unit_seconds: HOUR,
         seconds: 1.0..=9600.0 * HOUR,
         expected: "a number of hours from 1/3600 to 9600 (400 days)",
@@ -71,12 +74,12 @@ fn read_limits(
     if let (Some(idle), Some(absolute)) = (idle, absolute)
         && idle > absolute
     {
-        let by_default = if idle_is_given { "" } else { " (the default)" };
-        faults.add(
-            table.key("idle_minutes"),
-            format!("{}{by_default}", idle.as_secs_f64() / MINUTE),
-            format!("at most absolute_hours, which is {}", absolute.as_secs_f64() / HOUR),
-        );
+        let idle = given_idle
+            .map_or_else(|| format!("{IDLE_MINUTES} (the default)"), |field| shown(field.value));
+        let absolute =
+            given_absolute.map_or_else(|| ABSOLUTE_HOURS.to_string(), |field| shown(field.value));
+        let expected = format!("at most absolute_hours, which is {absolute}");
+        faults.add(table.key("idle_minutes"), idle, expected);
     }
     let idle = idle?;
     Some(SessionConfig {

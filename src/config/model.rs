@@ -2,7 +2,7 @@
 //!
 //! Only [`super::parse`] makes one; whoever has a [`Config`] has a checked one.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ pub struct ProviderConfig {
     /// Scopes of the authorization request; always has `openid`.
     pub scopes: Vec<String>,
     /// Extra authorization parameters; none of ours among them.
-    pub authorization_params: BTreeMap<String, String>,
+    pub authorization_params: Vec<(String, String)>,
     /// Query parameters of `login` that are handed on, beyond those of OpenID Connect.
     pub login_params: Vec<String>,
     /// `response_mode`.
@@ -78,6 +78,14 @@ pub struct ProviderConfig {
     pub rotates_refresh_tokens: Option<bool>,
     /// http is allowed for this issuer (exact loopback under the switch).
     pub allow_http: bool,
+}
+
+impl ProviderConfig {
+    /// What the operator fixed as the value of this parameter.
+    pub fn fixed_param(&self, name: &str) -> Option<&str> {
+        let fixed = self.authorization_params.iter().find(|(fixed, _)| fixed == name);
+        fixed.map(|(_, value)| value.as_str())
+    }
 }
 
 /// How we authenticate at the provider (RFC 6749 §2.3.1, OpenID Connect Core §9).

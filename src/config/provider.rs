@@ -1,7 +1,5 @@
 //! The section `provider`: the provider and our registration there.
 
-use std::collections::BTreeMap;
-
 use super::{
     ClientAuth, ProviderConfig, ResponseMode, SigningAlg,
     address::{WebUrl, is_scope_token},
@@ -206,12 +204,9 @@ fn read_scopes(table: &mut Table<'_>, faults: &mut Faults) -> Vec<String> {
     scopes
 }
 
-fn read_authorization_params(
-    table: &mut Table<'_>,
-    faults: &mut Faults,
-) -> BTreeMap<String, String> {
-    let Some(field) = table.field("authorization_params") else { return BTreeMap::new() };
-    let mut params = BTreeMap::new();
+fn read_authorization_params(table: &mut Table<'_>, faults: &mut Faults) -> Vec<(String, String)> {
+    let Some(field) = table.field("authorization_params") else { return Vec::new() };
+    let mut params = Vec::new();
     for (name, value) in field.members("a table of parameter = \"value\"", faults) {
         if let Some(expected) = param_refusal(name) {
             faults.add(value.key, "a parameter of this name", expected);
@@ -224,7 +219,7 @@ fn read_authorization_params(
             } else if name == "acr_values" && text.trim().is_empty() {
                 value.refuse("one acr value or several, one space between them", faults);
             }
-            params.insert(name.to_owned(), text.to_owned());
+            params.push((name.to_owned(), text.to_owned()));
         }
     }
     params
@@ -232,7 +227,7 @@ fn read_authorization_params(
 
 fn read_login_params(
     table: &mut Table<'_>,
-    fixed: &BTreeMap<String, String>,
+    fixed: &[(String, String)],
     faults: &mut Faults,
 ) -> Vec<String> {
     let Some(field) = table.field("login_params") else { return Vec::new() };
@@ -242,7 +237,7 @@ fn read_login_params(
             item.refuse(expected, faults);
         } else if LOGIN_PARAMS.contains(&name) {
             item.refuse("no parameter that login reads anyway", faults);
-        } else if fixed.contains_key(name) {
+        } else if fixed.iter().any(|(fixed, _)| fixed == name) {
             // What the operator fixed isn't the caller's to choose.
             item.refuse("no parameter that authorization_params fixes", faults);
         }

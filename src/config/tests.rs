@@ -181,7 +181,7 @@ fn every_setting_arrives() {
     assert!(provider.allow_http);
     assert!(matches!(provider.client_auth, ClientAuth::ClientSecretPost(_)));
     assert_eq!(provider.scopes, ["openid", "offline_access"]);
-    assert_eq!(provider.authorization_params.get("audience").unwrap(), "x");
+    assert_eq!(provider.fixed_param("audience"), Some("x"));
     assert_eq!(provider.login_params, ["kc_idp_hint"]);
     assert_eq!(provider.response_mode, ResponseMode::FormPost);
     assert_eq!(provider.id_token_alg, SigningAlg::EdDSA);

@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     marker::PhantomData,
 };
 
@@ -15,7 +14,7 @@ use crate::session::CallerId;
 
 /// Callers of an object that answers with `R`.
 pub(super) struct Callers<R> {
-    waiting: RefCell<BTreeMap<CallerId, oneshot::Sender<String>>>,
+    waiting: RefCell<Vec<(CallerId, oneshot::Sender<String>)>>,
     next: Cell<u64>,
     replies: PhantomData<R>,
 }
@@ -35,13 +34,15 @@ impl<R: Serialize> Callers<R> {
         let caller = CallerId(self.next.get());
         self.next.set(caller.0.wrapping_add(1));
         let (sender, receiver) = oneshot::channel();
-        self.waiting.borrow_mut().insert(caller, sender);
+        self.waiting.borrow_mut().push((caller, sender));
         (caller, Waiting(receiver))
     }
 
     /// Answers one. A caller that stopped waiting is no fault.
     pub(super) fn answer(&self, caller: CallerId, reply: &R) {
-        if let Some(sender) = self.waiting.borrow_mut().remove(&caller) {
+        let mut waiting = self.waiting.borrow_mut();
+        if let Some(at) = waiting.iter().position(|(waiter, _)| *waiter == caller) {
+            let (_, sender) = waiting.swap_remove(at);
             let _gone = sender.send(reply_text(reply));
         }
     }

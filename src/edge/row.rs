@@ -1,6 +1,6 @@
 //! An object's storage: one row in its synchronous key-value storage, and one alarm.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
@@ -70,9 +70,10 @@ impl Row {
         self.set_alarm(Some(Platform.now().after(UNCONFIGURED_RECHECK)))
     }
 
-    /// Keeps the object alive until `future` is done.
+    /// Keeps the object alive until `future` is done. Boxed, so that the making of a promise is
+    /// there once for them all.
     pub(super) fn wait_until(&self, future: impl Future<Output = ()> + 'static) {
-        self.0.wait_until(future);
+        self.0.wait_until(Box::pin(future) as Pin<Box<dyn Future<Output = ()>>>);
     }
 
     fn kv(&self) -> Result<SyncKv, JsValue> {

@@ -6,11 +6,12 @@
 //!
 //! Reading fails closed: a name that comes twice, or that hides behind a comma (two `Cookie`
 //! headers arrive joined with `, `), counts as absent. Values are never decoded or unquoted. That
-//! is why reading is done here and only writing is the `cookie` crate's.
+//! is why reading is done here. Writing is one line with the same attributes always; the `cookie`
+//! crate's writer would bring a calendar for `Expires` along, and is held against it in the tests.
 
 use std::{borrow::Cow, time::Duration};
 
-use cookie::{Cookie, SameSite};
+use cookie::SameSite;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -175,14 +176,9 @@ fn set(
     same_site: SameSite,
     lifetime: Duration,
 ) -> String {
-    let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
-    Cookie::build((name, value))
-        .path("/")
-        .max_age(cookie::time::Duration::seconds(seconds))
-        .http_only(true)
-        .secure(!origin.is_loopback_http)
-        .same_site(same_site)
-        .to_string()
+    let secure = if origin.is_loopback_http { "" } else { "; Secure" };
+    let seconds = lifetime.as_secs();
+    format!("{name}={value}; HttpOnly; SameSite={same_site}{secure}; Path=/; Max-Age={seconds}")
 }
 
 /// Names and values of a `Cookie` header. What has no `=` is no cookie of ours; neither is what

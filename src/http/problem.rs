@@ -309,7 +309,7 @@ pub fn problem_with(code: ProblemCode, members: Map<String, Value>) -> Answer {
         Cow::Borrowed("default-src 'none'; frame-ancestors 'none'"),
     ));
     error_headers(&mut headers, code);
-    Answer { status: row.status, headers, body: body.to_string() }
+    Answer { status: row.status, headers, body: crate::json::write(&body) }
 }
 
 /// 401 with the URL to navigate to.

@@ -1,15 +1,15 @@
 //! The claims of a token (RFC 7519 §4): what an ID token and a logout token check alike, and which
 //! claims are about the person.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{id_token::MAX_SUBJECT, numeric_date};
 use crate::time::Timestamp;
 
 /// Claims with typed access: present and of the wrong type is a fault.
-pub(super) struct Claims(pub(super) BTreeMap<String, Value>);
+pub(super) struct Claims(pub(super) Map<String, Value>);
 
 impl Claims {
     pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, ClaimError> {
@@ -84,9 +84,7 @@ pub(super) enum ClaimError {
 }
 
 /// The claims about the person: what may be shown to the person's own browser.
-pub(crate) fn without_protocol_claims(
-    mut claims: BTreeMap<String, Value>,
-) -> BTreeMap<String, Value> {
+pub(crate) fn without_protocol_claims(mut claims: Map<String, Value>) -> Map<String, Value> {
     claims.retain(|name, _| !PROTOCOL_CLAIMS.contains(&name.as_str()));
     claims
 }

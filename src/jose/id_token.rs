@@ -3,9 +3,9 @@
 //! [`UntrustedIdToken`] → [`VerifiedIdToken`] → [`VerifiedIdentity`]: each can be had from the one
 //! before only, so that there is no session without a checked signature and a checked nonce.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 
@@ -265,7 +265,7 @@ pub struct VerifiedIdentity {
     pub auth_time: Option<Timestamp>,
     /// The claims about the person and the authentication (`sub`, `acr`, `amr`, `auth_time`
     /// among them), without those about the token.
-    pub claims: BTreeMap<String, Value>,
+    pub claims: Map<String, Value>,
 }
 
 /// Why an ID token isn't believed. [`IdTokenError::UnknownKey`] asks for the keys to be fetched

@@ -3,7 +3,7 @@
 //! `{"aud":"evil","aud":"me"}` is two documents to two parsers (RFC 7519 §4, RFC 8725 §2.4), so it
 //! is none here. Depth is bounded by `serde_json` (128), size by the caller.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
@@ -16,9 +16,9 @@ use serde_json::{Map, Value};
 /// # Errors
 ///
 /// [`NotAnObject`] for whatever isn't UTF-8 JSON, isn't an object, or has a member twice.
-pub fn object(text: &[u8]) -> Result<BTreeMap<String, Value>, NotAnObject> {
+pub fn object(text: &[u8]) -> Result<Map<String, Value>, NotAnObject> {
     match crate::json::read(text) {
-        Ok(Unambiguous(Value::Object(members))) => Ok(members.into_iter().collect()),
+        Ok(Unambiguous(Value::Object(members))) => Ok(members),
         _ => Err(NotAnObject),
     }
 }

@@ -74,9 +74,7 @@ impl AuthorizationRequest<'_> {
             parameters.push(("response_mode", "form_post"));
         }
         parameters.extend(self.resources.iter().map(|resource| ("resource", resource.as_str())));
-        let operators = self.provider.authorization_params.iter();
-        let extra = self.extra.iter().map(|(name, value)| (name, value));
-        for (name, value) in operators.chain(extra) {
+        for (name, value) in self.provider.authorization_params.iter().chain(self.extra) {
             // RFC 6749 §3.1: no parameter twice. The first to come is the one with the say.
             let taken = parameters.iter().any(|(taken, _)| taken == name);
             if !taken && !OURS.contains(&name.as_str()) {
@@ -109,8 +107,9 @@ impl AuthorizationParams {
             return Err(AuthorizationError::TooLarge);
         }
         let mut pairs = form::parse(form_or_query).map_err(|_| AuthorizationError::Encoding)?;
-        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
-        if pairs.windows(2).any(|pair| matches!(pair, [(a, _), (b, _)] if a == b)) {
+        let mut names: Vec<_> = pairs.iter().map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
             return Err(AuthorizationError::Duplicate);
         }
         let mut take = |wanted: &str| {

@@ -3,10 +3,10 @@
 //! Whoever has a [`Metadata`] from [`Metadata::parse`] has one whose issuer is the configured one
 //! byte for byte and whose endpoints may be called.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::{
@@ -128,7 +128,7 @@ pub enum MetadataError {
 }
 
 /// Whether `member` is absent or a list with `value` in it.
-fn lists(document: &BTreeMap<String, Value>, member: &str, value: &str) -> bool {
+fn lists(document: &Map<String, Value>, member: &str, value: &str) -> bool {
     match document.get(member) {
         None | Some(Value::Null) => true,
         Some(Value::Array(values)) => values.iter().any(|listed| listed == value),
@@ -137,7 +137,7 @@ fn lists(document: &BTreeMap<String, Value>, member: &str, value: &str) -> bool 
 }
 
 struct Endpoints<'a> {
-    document: &'a BTreeMap<String, Value>,
+    document: &'a Map<String, Value>,
     allow_http: bool,
 }
 

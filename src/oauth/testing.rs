@@ -1,7 +1,5 @@
 //! A registration at a provider, for the tests of every room.
 
-use std::collections::BTreeMap;
-
 use super::{Metadata, form};
 use crate::{
     config::{ClientAuth, ProviderConfig, ResponseMode, SigningAlg},
@@ -17,7 +15,7 @@ pub(crate) fn provider() -> ProviderConfig {
         client_id: "the-client".to_owned(),
         client_auth: ClientAuth::ClientSecretBasic("the-secret".into()),
         scopes: vec!["openid".to_owned(), "offline_access".to_owned()],
-        authorization_params: BTreeMap::new(),
+        authorization_params: Vec::new(),
         login_params: Vec::new(),
         response_mode: ResponseMode::Query,
         id_token_alg: SigningAlg::RS256,

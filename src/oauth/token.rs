@@ -7,9 +7,9 @@
 //! [`TokenError`] sorts by whom the refusal is about, and a session's end needs one that is
 //! definitely about the token.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     client_auth::{self, FormRequest},
@@ -199,7 +199,7 @@ fn success(body: &[u8]) -> Option<TokenResponse> {
 
 /// A member that is a string if it is there at all; `null` and `""` count as not there. The outer
 /// `None` is a member of another type.
-fn text<'a>(members: &'a BTreeMap<String, Value>, name: &str) -> Option<Option<&'a str>> {
+fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<Option<&'a str>> {
     match members.get(name) {
         None | Some(Value::Null) => Some(None),
         Some(Value::String(text)) => Some(Some(text.as_str()).filter(|text| !text.is_empty())),
@@ -210,8 +210,10 @@ fn text<'a>(members: &'a BTreeMap<String, Value>, name: &str) -> Option<Option<&
 fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
-        // Seen in the field, against RFC 6749 §5.1. Digits only: `parse` alone takes "inf".
-        Value::String(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok()?,
+        // Seen in the field, against RFC 6749 §5.1. Digits only: `parse` alone takes "+1".
+        Value::String(text) if text.bytes().all(|b| b.is_ascii_digit()) => {
+            text.parse::<u32>().ok().map(f64::from)?
+        }
         _ => return None,
     };
     #[expect(clippy::cast_precision_loss, reason = "a u32 fits a double exactly")]

@@ -4,8 +4,6 @@
 //! so a Worker and an object of different releases talk to each other. A command that an object
 //! doesn't know is answered [`Reply::Unsupported`], never guessed at.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::{SessionId, SessionKey, Transaction, subject::Whose};
@@ -213,7 +211,7 @@ pub struct GrantedToken {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StatusReply {
     /// The identity's claims, protocol claims removed.
-    pub claims: BTreeMap<String, serde_json::Value>,
+    pub claims: serde_json::Map<String, serde_json::Value>,
     /// When the session was made.
     pub created: Timestamp,
     /// The idle limit as it stands now.

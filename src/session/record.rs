@@ -5,7 +5,7 @@
 //! opens only with a key of the ring and the SessionId together, and is bound to the open part.
 //! A newer release's version is nobody's to judge: it is left alone.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
@@ -45,7 +45,7 @@ pub struct Identity {
     #[serde(default)]
     pub nonce: Option<String>,
     /// What `GET session` may show: protocol claims removed.
-    pub claims: BTreeMap<String, serde_json::Value>,
+    pub claims: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Identity {

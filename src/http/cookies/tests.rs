@@ -177,3 +177,21 @@ fn attempts_logout_state_and_the_reload_mark_come_back() {
     assert!(!was_reloaded(Some("a=1"), &origin));
     assert!(!was_reloaded(None, &origin));
 }
+
+#[test]
+fn what_is_written_is_what_the_cookie_crate_writes() {
+    for origin in [https_origin(), loopback_origin()] {
+        for (mode, same_site) in
+            [(ResponseMode::Query, SameSite::Lax), (ResponseMode::FormPost, SameSite::None)]
+        {
+            let written = set_transaction(&origin, "n", "v", mode, Duration::from_secs(600));
+            let cookie = cookie::Cookie::build(("n", "v"))
+                .path("/")
+                .max_age(cookie::time::Duration::seconds(600))
+                .http_only(true)
+                .secure(!origin.is_loopback_http)
+                .same_site(same_site);
+            assert_eq!(written, cookie.to_string());
+        }
+    }
+}

@@ -98,8 +98,8 @@ fn the_logins_parameters_come_along_but_override_nothing() {
 #[test]
 fn the_operators_parameters_go_before_the_logins() {
     let mut provider = provider();
-    provider.authorization_params.insert("acr_values".to_owned(), "urn:mfa".to_owned());
-    provider.authorization_params.insert("state".to_owned(), "mine".to_owned());
+    provider.authorization_params.push(("acr_values".to_owned(), "urn:mfa".to_owned()));
+    provider.authorization_params.push(("state".to_owned(), "mine".to_owned()));
     let extra = [("acr_values", "urn:pwd"), ("prompt", "login")];
     let expected = [("acr_values", "urn:mfa"), ("prompt", "login")];
     assert_eq!(query(&url(ENDPOINT, &provider, &[], &extra)), plain_and(&expected));

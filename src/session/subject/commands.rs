@@ -1,11 +1,9 @@
 //! The commands: a session is listed, the devices are asked for, sessions are to end.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{
     EndSessions, IndexName, Question, Registration, State, SubjectMachine, SubjectReply, Turn,
     Whose,
-    questions::{EndWaiter, ListWaiter, MAX_WAITERS},
+    questions::{EndWaiter, ListWaiter, MAX_WAITERS, Moments},
     record::{Bar, Ending, Entry, Index},
 };
 use crate::{
@@ -91,7 +89,7 @@ impl SubjectMachine {
         }
         self.unwritten |= index.renew(&whose, &self.keys, turn);
         let living = index.entries.iter().filter(|entry| entry.ending.is_none());
-        let waiting: BTreeSet<_> = living.map(|entry| entry.session.clone()).collect();
+        let waiting: Vec<_> = living.map(|entry| entry.session.clone()).collect();
         if waiting.is_empty() {
             return Some(SubjectReply::Devices(Vec::new()));
         }
@@ -101,7 +99,7 @@ impl SubjectMachine {
         for session in &waiting {
             self.ask(Question { session: session.clone(), close: None });
         }
-        self.lists.push(ListWaiter { caller, whose, waiting, seen: BTreeMap::new() });
+        self.lists.push(ListWaiter { caller, whose, waiting, seen: Moments::default() });
         None
     }
 
@@ -137,12 +135,12 @@ impl SubjectMachine {
             Bar::add(&mut index.bars, &order.which, now);
             turn.dirty = true;
         }
-        let mut waiting = BTreeSet::new();
+        let mut waiting = Vec::new();
         let mut questions = Vec::new();
         let is_meant = |entry: &Entry| order.which.names(&entry.named(None));
         for entry in index.entries.iter_mut().filter(|entry| is_meant(entry)) {
             let session = entry.session.clone();
-            waiting.insert(session.clone());
+            waiting.push(session.clone());
             turn.dirty |= entry.ending.is_none();
             // Whoever ordered its end first says why: nobody is asked twice.
             let ending = *entry.ending.get_or_insert(Ending { reason: order.reason, since: now });

@@ -18,10 +18,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 pub(crate) use self::{bars::Named, record::Bar};
 pub use self::{
@@ -34,7 +31,7 @@ pub use self::{
     questions::BATCH,
 };
 use self::{
-    questions::{EndWaiter, ListWaiter},
+    questions::{EndWaiter, ListWaiter, Moments},
     record::{Index, Row},
 };
 use super::{CallerId, Command, EndReason, KeyRing, PROTOCOL, Reply, SessionKey, alarm::Alarm};
@@ -50,10 +47,10 @@ pub struct SubjectMachine {
     state: State,
     alarm: Alarm,
     /// Whose object is being asked what.
-    asking: BTreeSet<Question>,
+    asking: Vec<Question>,
     queue: VecDeque<Question>,
     /// Not to be asked before.
-    retry: BTreeMap<SessionKey, Timestamp>,
+    retry: Moments,
     ends: Vec<EndWaiter>,
     lists: Vec<ListWaiter>,
     /// Entries were confirmed and the row doesn't say so yet. To ask once more does no harm, so
@@ -173,9 +170,9 @@ impl SubjectMachine {
             keys,
             state,
             alarm: Alarm::named(alarm),
-            asking: BTreeSet::new(),
+            asking: Vec::new(),
             queue: VecDeque::new(),
-            retry: BTreeMap::new(),
+            retry: Moments::default(),
             ends: Vec::new(),
             lists: Vec::new(),
             unwritten: false,
@@ -251,7 +248,7 @@ impl SubjectMachine {
         while self.asking.len() < BATCH
             && let Some(question) = self.next_question()
         {
-            self.asking.insert(question.clone());
+            self.asking.push(question.clone());
             asks.push(SubjectEffect::Ask(question));
         }
         // At the alarm too: a row that says more than is left would be without one from then on.

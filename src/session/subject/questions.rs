@@ -1,9 +1,6 @@
 //! The questions to the sessions' objects, and who waits for their answers.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::time::Duration;
 
 use super::{
     ListedDevice, Question, SessionWord, State, SubjectMachine, SubjectReply, Turn, Whose,
@@ -34,7 +31,7 @@ const RECHECK: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(super) struct EndWaiter {
     pub(super) caller: CallerId,
-    pub(super) waiting: BTreeSet<SessionKey>,
+    pub(super) waiting: Vec<SessionKey>,
     pub(super) sessions: Vec<SessionKey>,
     pub(super) left: usize,
 }
@@ -44,9 +41,13 @@ pub(super) struct EndWaiter {
 pub(super) struct ListWaiter {
     pub(super) caller: CallerId,
     pub(super) whose: Whose,
-    pub(super) waiting: BTreeSet<SessionKey>,
-    pub(super) seen: BTreeMap<SessionKey, Timestamp>,
+    pub(super) waiting: Vec<SessionKey>,
+    pub(super) seen: Moments,
 }
+
+/// One moment for each of some sessions: a list, since no subject has more than a hundred.
+#[derive(Debug, Default)]
+pub(super) struct Moments(pub(super) Vec<(SessionKey, Timestamp)>);
 
 impl SubjectMachine {
     pub(super) fn ask(&mut self, question: Question) {
@@ -63,7 +64,7 @@ impl SubjectMachine {
     }
 
     pub(super) fn answered(&mut self, question: &Question, word: SessionWord, turn: &mut Turn<'_>) {
-        self.asking.remove(question);
+        take_out(&mut self.asking, question);
         let session = &question.session;
         match (word, question.close) {
             (SessionWord::Gone, _) => self.confirm(session, turn),
@@ -73,20 +74,20 @@ impl SubjectMachine {
             }
             (SessionWord::Silent, _) | (SessionWord::Lives { .. }, Some(_)) => {
                 if self.entry(session).is_some() {
-                    self.retry.insert(session.clone(), turn.now.after(RETRY));
+                    self.retry.put(session, turn.now.after(RETRY));
                 }
             }
         }
         if question.close.is_some() && word != SessionWord::Gone {
             for end in &mut self.ends {
-                end.left += usize::from(end.waiting.remove(session));
+                end.left += usize::from(take_out(&mut end.waiting, session));
             }
         }
         if question.close.is_none() {
             for list in &mut self.lists {
-                list.waiting.remove(session);
+                take_out(&mut list.waiting, session);
                 if let SessionWord::Lives { last_seen: Some(last_seen) } = word {
-                    list.seen.insert(session.clone(), last_seen);
+                    list.seen.put(session, last_seen);
                 }
             }
         }
@@ -103,12 +104,12 @@ impl SubjectMachine {
         self.retry.remove(session);
         self.queue.retain(|question| question.session != *session);
         for end in &mut self.ends {
-            if end.waiting.remove(session) {
+            if take_out(&mut end.waiting, session) {
                 end.sessions.push(session.clone());
             }
         }
         for list in &mut self.lists {
-            list.waiting.remove(session);
+            take_out(&mut list.waiting, session);
         }
         self.answer_waiters(turn);
     }
@@ -129,7 +130,7 @@ impl SubjectMachine {
         let is_overdue =
             now >= entry.expires || entry.pending_until().is_some_and(|until| now >= until);
         if is_overdue {
-            self.retry.insert(session.clone(), now.after(RECHECK));
+            self.retry.put(session, now.after(RECHECK));
         }
     }
 
@@ -180,7 +181,7 @@ impl SubjectMachine {
             .entries
             .iter()
             .filter(|entry| {
-                let is_retry = self.retry.contains_key(&entry.session);
+                let is_retry = self.retry.of(&entry.session).is_some();
                 let latest = if is_retry { now.after(TOGETHER) } else { now };
                 self.due_of(entry, now).is_some_and(|due| due <= latest)
             })
@@ -204,7 +205,7 @@ impl SubjectMachine {
             Some(ending) => ending.since,
             None => entry.pending_until().map_or(entry.expires, |until| until.min(entry.expires)),
         };
-        Some(self.retry.get(&entry.session).map_or(by_itself, |retry| by_itself.max(*retry)))
+        Some(self.retry.of(&entry.session).map_or(by_itself, |retry| by_itself.max(retry)))
     }
 }
 
@@ -219,10 +220,32 @@ impl ListWaiter {
                 session: entry.session.clone(),
                 handle: entry.handle.clone(),
                 created: description.created,
-                last_seen: self.seen.get(&entry.session).copied(),
+                last_seen: self.seen.of(&entry.session),
                 device: description.device,
             }
         });
         devices.collect()
     }
+}
+
+impl Moments {
+    fn of(&self, session: &SessionKey) -> Option<Timestamp> {
+        self.0.iter().find(|(known, _)| known == session).map(|(_, moment)| *moment)
+    }
+
+    fn put(&mut self, session: &SessionKey, moment: Timestamp) {
+        self.remove(session);
+        self.0.push((session.clone(), moment));
+    }
+
+    fn remove(&mut self, session: &SessionKey) {
+        self.0.retain(|(known, _)| known != session);
+    }
+}
+
+/// Removes an item; says whether it was there.
+fn take_out<T: PartialEq>(items: &mut Vec<T>, item: &T) -> bool {
+    let before = items.len();
+    items.retain(|other| other != item);
+    items.len() != before
 }

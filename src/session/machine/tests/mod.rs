@@ -122,7 +122,7 @@ pub(super) fn identity(groups: &str) -> Identity {
         sid: Some("the-sid".to_owned()),
         auth_time: Some(1_800_000_000),
         nonce: Some("the-nonce".to_owned()),
-        claims: BTreeMap::from([("groups".to_owned(), groups.into())]),
+        claims: [("groups".to_owned(), groups.into())].into_iter().collect(),
     }
 }
 

@@ -325,5 +325,5 @@ fn nothing_is_remembered_of_an_object_that_stays_silent_after_its_session_was_ta
     let _ = world.list();
     world.unlists(0);
     world.all_answer(SessionWord::Silent);
-    assert!(world.machine.retry.is_empty());
+    assert!(world.machine.retry.0.is_empty());
 }

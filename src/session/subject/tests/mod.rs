@@ -10,6 +10,8 @@ mod replays;
 mod storage;
 mod system;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::*;
 use crate::{
     device::DeviceName,

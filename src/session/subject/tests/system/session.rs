@@ -116,7 +116,7 @@ impl SessionObject {
             sid: self.sid.map(|sid| format!("sid {sid}")),
             auth_time: None,
             nonce: None,
-            claims: BTreeMap::new(),
+            claims: serde_json::Map::new(),
         }
     }
 
