@@ -192,7 +192,7 @@ pub enum Reply {
 }
 
 /// An access token on loan to the Worker half.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantedToken {
     /// The token.
     #[serde(with = "in_the_clear")]

@@ -53,7 +53,7 @@ impl Coverage {
     }
 }
 
-const ALL: [&str; 34] = [
+const ALL: [&str; 35] = [
     "exchange",
     "refresh",
     "revocation",
@@ -85,6 +85,7 @@ const ALL: [&str; 34] = [
     "refresh: ProviderOverloaded",
     "refresh: ProviderRefusesClient",
     "invalid_grant for a token that was never given",
+    "a steady reply",
     "tokens after the end",
     "a session that no key of the ring opens",
     "a crash that lost an answer",

@@ -15,6 +15,7 @@ pub(super) struct Model<'a> {
     pub(super) provider: Provider,
     pub(super) ledger: Ledger,
     pub(super) setup: Setup,
+    steady: Option<Steady>,
     coverage: &'a Coverage,
     trace: Vec<String>,
     pub(super) callers: u64,
@@ -28,6 +29,13 @@ pub(super) struct UnderWay {
     pub(super) work: Work,
     /// The provider has handled it; the answer is on its way.
     pub(super) handled: Option<Handled>,
+}
+
+/// A reply that the entry gives again without asking, until then or another command or alarm.
+struct Steady {
+    key: TokenKey,
+    until: Timestamp,
+    reply: GrantedToken,
 }
 
 /// Somebody else's id.
@@ -56,6 +64,7 @@ impl<'a> Model<'a> {
             provider: Provider::default(),
             ledger: Ledger::new(setup, ring),
             setup,
+            steady: None,
             coverage,
             trace: Vec::new(),
             callers: 0,
@@ -119,6 +128,7 @@ impl<'a> Model<'a> {
             format!("{said:?} → {}", effects.join(", "))
         });
         let outcome = Outcome::read(said, effects)?;
+        self.stays_the_same(&outcome)?;
         let left = match crash.map(|crash| crash.at) {
             Some(CrashAt::BeforeTheWrite) => None,
             Some(CrashAt::After(effects)) => Some(effects.into()),
@@ -135,6 +145,48 @@ impl<'a> Model<'a> {
             None => self.nobody_waits_for_nothing()?,
         }
         Ok(())
+    }
+
+    /// Holds a turn against what was said to be steady before it, and notes what is from now on.
+    fn stays_the_same(&mut self, outcome: &Outcome) -> Verdict {
+        let before = self.steady.take();
+        let replies = || {
+            outcome.replies().filter_map(|reply| match reply {
+                Reply::Granted(token) => Some(&**token),
+                _ => None,
+            })
+        };
+        let key = match &outcome.said {
+            Said::Access { key, refused: None } => key,
+            Said::LoginDone(_) | Said::RefreshDone(_) | Said::RevocationDone { .. } => {
+                return promise(
+                    before.is_none(),
+                    "nothing is under way where a reply is steady",
+                    || format!("{outcome:?}"),
+                );
+            }
+            _ => return Ok(()),
+        };
+        if let Some(steady) = before.filter(|it| it.key == *key && self.now < it.until) {
+            self.coverage.see("a steady reply");
+            let is_same = replies().eq([&steady.reply]) && outcome.rest.len() == 1;
+            promise(
+                is_same && outcome.row.is_none() && outcome.alarm.is_none(),
+                "a reply that is steady until a time stays the same until then, and changes nothing",
+                || format!("{outcome:?}"),
+            )?;
+        }
+        let until = self.machine.steady_until(key, self.now);
+        self.steady = until.zip(replies().next().cloned()).map(|(until, reply)| Steady {
+            key: key.clone(),
+            until,
+            reply,
+        });
+        promise(
+            until.is_none() == self.steady.is_none(),
+            "what is steady is a token that was given",
+            || format!("{outcome:?}"),
+        )
     }
 
     fn commit(&mut self, outcome: &Outcome) -> Verdict {
@@ -235,6 +287,7 @@ impl<'a> Model<'a> {
             self.coverage.see("a session that no key of the ring opens");
         }
         self.machine = Machine::load(self.config.clone(), self.row.as_deref());
+        self.steady = None;
     }
 
     /// The same key ids as now, other keys.
