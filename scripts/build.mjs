@@ -3,7 +3,7 @@
 //   cargo (wasm32, release) → wasm-bindgen (glue for the entry) → esbuild (one module)
 
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -30,7 +30,8 @@ export async function build() {
     "--out-dir", join(staging, "core"), "--out-name", "tokenkeep",
     join(target, "wasm32-unknown-unknown", "release", "tokenkeep.wasm"),
   ]);
-  copyFileSync(join(root, "src", "edge", "entry.mjs"), join(staging, "entry.mjs"));
+  const edge = join(root, "src", "edge");
+  for (const file of readdirSync(edge).filter((name) => name.endsWith(".mjs"))) copyFileSync(join(edge, file), join(staging, file));
   renameSync(join(staging, "core", "tokenkeep_bg.wasm"), join(staging, "tokenkeep.wasm"));
   const esbuild = await import("esbuild");
   await esbuild.build({

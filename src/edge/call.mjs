@@ -1,0 +1,225 @@
+// A request, step by step, as the core's plans say.
+
+import * as core from "./core/tokenkeep.js";
+import { answer, answered, fail, refusals } from "./answers.mjs";
+import { ask, askers } from "./ask.mjs";
+import { relaySocket, relayStream } from "./connections.mjs";
+import { Memo, change, headText, readHead, requestKinds, responseKinds } from "./heads.mjs";
+import { enterWorkerHalf, jurisdiction, settled, store } from "./instance.mjs";
+
+function relayResponse(response, lines) {
+  const answer = new Response(response.body, response);
+  change(answer.headers, lines, 1);
+  return answer;
+}
+
+// Edits of plain responses, by all that they hang on: the status, the rules, and the headers that are read.
+const edits = new Memo(1_000, 500, (text) => core.relay_plain(text).split("\n"));
+
+// An API's response where nothing but its headers has to be looked at; else nothing.
+function relayPlain(response, rules) {
+  const dropped = [];
+  const lines = edits.of(readHead(response.status, rules, response.headers, responseKinds, dropped));
+  if (lines[0] !== "R") return undefined;
+  const answer = relayResponse(response, lines);
+  for (const name of dropped) answer.headers.delete(name);
+  return answer;
+}
+
+function discard(response, ctx) {
+  if (response.body !== null) ctx.waitUntil(response.body.cancel().catch(() => {}));
+}
+
+// What is sent along: a stream that can go once, or nothing. (A length of zero comes with a stream too,
+// which a GET may not have and a second try could not send.)
+function bodyOf(request) {
+  return request.body === null || request.headers.get("content-length") === "0" ? null : request.body;
+}
+
+// What was sent for, or nothing if it isn't there in time. The call itself ends with this request.
+function within(sent, limit) {
+  let timer;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, limit);
+  });
+  // Nobody may be left to hear of it.
+  sent.catch(() => {});
+  return Promise.race([sent, late]).finally(() => clearTimeout(timer));
+}
+
+// F, method, URL, binding, whether the body is kept, cache mode, time-out, the response's rules, journey,
+// names to drop, headers to set…
+function send(lines, dropped, request, body, env) {
+  const headers = new Headers(request.headers);
+  for (const name of dropped) headers.delete(name);
+  const init = { method: lines[1], headers: change(headers, lines, 9), redirect: "manual" };
+  if (lines[5] !== "default") init.cache = lines[5];
+  if (body !== null) init.body = body;
+  try {
+    const sent = lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init);
+    return lines[6] === "" ? sent : within(sent, Number(lines[6]));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+// A request, and what was made of its head.
+export class Call {
+  constructor(request, env, ctx) {
+    this.request = request;
+    this.env = env;
+    this.ctx = ctx;
+    this.dropped = [];
+    this.head = readHead(request.method, request.url, request.headers, requestKinds, this.dropped);
+  }
+
+  // Most calls are sent on as they are and answered plainly, or answered by us; some after one question.
+  // No async function is in the way of those.
+  begin() {
+    const plan = core.plan(this.head, Date.now());
+    if (!plan.startsWith("K") || store === "kv") return this.#go(plan);
+    const [, name, command, question] = plan.split("\n");
+    return ask(this.env.SESSIONS, jurisdiction, name, command).then(
+      (reply) => this.#replied(question, reply),
+      // An empty reply is the core's word for a store that didn't answer.
+      () => this.#replied(question, ""),
+    );
+  }
+
+  #replied(question, reply) {
+    try {
+      enterWorkerHalf(this.env);
+      return this.#go(core.plan_with_reply(this.head, question, reply));
+    } catch (error) {
+      return fail(error, this.request, this.env);
+    }
+  }
+
+  #go(plan) {
+    const lines = plan.split("\n");
+    if (lines[0] === "A") return answered(refusals.of(lines[1]));
+    if (lines[0] !== "F" || lines[4] !== "") return this.follow(plan);
+    const body = bodyOf(this.request);
+    return send(lines, this.dropped, this.request, body, this.env).then(
+      (response) => this.#answered(response, lines, body),
+      () => this.#answered(null),
+    );
+  }
+
+  #answered(response, lines, body) {
+    try {
+      enterWorkerHalf(this.env);
+      if (response === null) return this.follow(core.upstream_unreachable());
+      if (response === undefined) return this.follow(core.upstream_timed_out());
+      return relayPlain(response, lines[7]) ?? this.follow(this.#relay(response, lines), { response, journey: lines[8] }, body);
+    } catch (error) {
+      return fail(error, this.request, this.env);
+    }
+  }
+
+  #relay(response, lines) {
+    return core.relay(this.head, lines[8], headText(response.status, "", response.headers), Date.now());
+  }
+
+  follow(plan, held = null, body = bodyOf(this.request)) {
+    return this.#follow(plan, held, body).catch((error) => fail(error, this.request, this.env));
+  }
+
+  // Does what the core's plans say until there is a response. Bodies stay native on both ways. `held` is
+  // the API's response, while the core says what becomes of it.
+  async #follow(plan, held, body) {
+    const { request, env, ctx, head, dropped } = this;
+    for (;;) {
+      const lines = plan.split("\n");
+      switch (lines[0]) {
+        case "F": {
+          if (held !== null) {
+            if (body instanceof ReadableStream) {
+              // It went with the first try and can't go again: the API's own 401 stands.
+              plan = "H";
+              break;
+            }
+            discard(held.response, ctx);
+            held = null;
+          }
+          if (lines[4] === "keep" && body instanceof ReadableStream) body = await request.arrayBuffer();
+          let response;
+          try {
+            response = await send(lines, dropped, request, body, env);
+          } catch {
+            enterWorkerHalf(env);
+            plan = core.upstream_unreachable();
+            break;
+          }
+          enterWorkerHalf(env);
+          if (response === undefined) {
+            plan = core.upstream_timed_out();
+            break;
+          }
+          const plain = relayPlain(response, lines[7]);
+          if (plain !== undefined) return plain;
+          plan = this.#relay(response, lines);
+          held = { response, journey: lines[8] };
+          break;
+        }
+        // names to drop, headers to set…
+        case "R":
+          return relayResponse(held.response, lines);
+        // how often to ask, the object's name, the command, names to drop, headers to set…
+        case "W":
+          return relaySocket(held.response, lines, env, ctx);
+        case "B":
+          return relayStream(held.response, lines, env, ctx);
+        // the object's name, the command, the question to come back with
+        case "K": {
+          let reply = "";
+          try {
+            reply = await askers(env, ctx)[0](lines[1], lines[2]);
+          } catch {
+            // An empty reply is the core's word for a store that didn't answer.
+          }
+          enterWorkerHalf(env);
+          plan = core.plan_with_reply(head, lines[3], reply);
+          break;
+        }
+        // no other token is to be had: the API's own 401 goes through
+        case "H":
+          plan = core.relay_held(held.journey, headText(held.response.status, "", held.response.headers));
+          break;
+        case "A":
+          if (held !== null) discard(held.response, ctx);
+          return answer(lines[1]);
+        case "E": {
+          const limit = Number(lines[1]);
+          const form = limit > 0 ? await boundedText(request, limit) : undefined;
+          enterWorkerHalf(env);
+          return answer(await settled(core.endpoint(head, form, ...askers(env, ctx)), 60_000));
+        }
+        case "S":
+          if (env.ASSETS) return env.ASSETS.fetch(request);
+          plan = core.not_found();
+          break;
+        default:
+          throw new Error("the core gave no plan");
+      }
+    }
+  }
+}
+
+// A form's text, at most `limit` bytes of strict UTF-8; otherwise nothing.
+async function boundedText(request, limit) {
+  if (request.body === null) return "";
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let text = "";
+  let size = 0;
+  try {
+    for await (const chunk of request.body) {
+      size += chunk.byteLength;
+      if (size > limit) return undefined;
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return text + decoder.decode();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,66 @@
+// Heads of requests and responses, as texts for the core.
+
+import * as core from "./core/tokenkeep.js";
+
+// What the core says of a header by its name alone (its bits are those of src/http/request_headers.rs).
+const READ = 1;
+const DROPPED = 2;
+const WHOLE = 4;
+
+// Remembers what a pure function of a short text gives. Texts are a stranger's to choose: long ones are
+// not remembered, and when there are too many it begins anew.
+export class Memo {
+  #known = new Map();
+
+  constructor(longest, most, make) {
+    Object.assign(this, { longest, most, make });
+  }
+
+  of(text) {
+    let value = this.#known.get(text);
+    if (value === undefined) {
+      value = this.make(text);
+      if (text.length > this.longest) return value;
+      if (this.#known.size >= this.most) this.#known.clear();
+      this.#known.set(text, value);
+    }
+    return value;
+  }
+}
+
+export const requestKinds = new Memo(64, 1_000, core.request_header);
+export const responseKinds = new Memo(64, 1_000, core.response_header);
+
+// A head as the core needs it: what it reads of the headers. The names of those that go no further
+// are added to `dropped`, but where that hangs on other headers: then the core sees all of them and
+// names them itself.
+export function readHead(first, second, headers, kinds, dropped) {
+  let text = `${first}\n${second}\n`;
+  for (const [name, value] of headers) {
+    const kind = kinds.of(name);
+    if (kind === 0) continue;
+    if (kind & WHOLE && value !== "keep-alive") {
+      dropped.length = 0;
+      return headText(first, second, headers);
+    }
+    if (kind & READ) text += `${name}: ${value}\n`;
+    if (kind & DROPPED) dropped.push(name);
+  }
+  return text;
+}
+
+export function headText(first, second, headers) {
+  let text = `${first}\n${second}\n`;
+  for (const [name, value] of headers) text += `${name}: ${value}\n`;
+  return text;
+}
+
+// Deletes the names in line `from` and sets the headers in the lines after it.
+export function change(headers, lines, from) {
+  if (lines[from] !== "") for (const name of lines[from].split(",")) headers.delete(name);
+  for (let i = from + 1; i < lines.length; i += 1) {
+    const at = lines[i].indexOf(":");
+    headers.set(lines[i].slice(0, at), lines[i].slice(at + 1));
+  }
+  return headers;
+}
