@@ -1,9 +1,11 @@
-//! Reads and writes JSON: what we stored, what our halves say to each other, our configuration; and what
-//! strangers send, by way of [`crate::jose::json`], which asks more of it.
+//! Reads and writes JSON: what we stored and what our halves say to each other; more strictly, by
+//! way of [`read_strict`], what strangers send and what the operator wrote.
 //!
 //! A struct is read from an object and from nothing else. What serde derives would take an array of
 //! the members' values as well, by their order; nobody here writes one, and for every struct the
 //! code that reads it would be there twice.
+
+mod strict;
 
 use std::fmt;
 
@@ -14,6 +16,8 @@ use serde::{
     },
 };
 use serde_json::Value;
+
+pub(crate) use self::strict::read_strict;
 
 /// Reads a value, and nothing after it.
 ///
