@@ -1,9 +1,11 @@
-//! Reads and writes JSON: what we stored, what our halves say to each other, our configuration; and what
-//! strangers send, by way of [`crate::jose::json`], which asks more of it.
+//! Reads and writes JSON: what we stored and what our halves say to each other; more strictly, by
+//! way of [`read_strict`], what strangers send and what the operator wrote.
 //!
 //! A struct is read from an object and from nothing else. What serde derives would take an array of
 //! the members' values as well, by their order; nobody here writes one, and for every struct the
 //! code that reads it would be there twice.
+
+mod strict;
 
 use std::fmt;
 
@@ -14,6 +16,8 @@ use serde::{
     },
 };
 use serde_json::Value;
+
+pub(crate) use self::strict::read_strict;
 
 /// Reads a value, and nothing after it.
 ///
@@ -32,8 +36,9 @@ pub(crate) fn read<'de, T: Deserialize<'de>>(text: &'de [u8]) -> Result<T, serde
 /// # Errors
 ///
 /// Where it isn't a `T`.
-pub(crate) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {
-    T::deserialize(Objects(value))
+pub(crate) fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, serde_json::Error> {
+    // By way of its text: a value has readers of its own, one more for every type that is in it.
+    read(write(value).as_bytes())
 }
 
 /// Writes a value. `Value`'s own `to_string` would bring two more writers, one for people.
@@ -342,7 +347,7 @@ mod tests {
         };
         assert_eq!(read::<Outer>(text.as_bytes()).unwrap(), expected);
         let value: Value = serde_json::from_str(text).unwrap();
-        assert_eq!(from_value::<Outer>(value).unwrap(), expected);
+        assert_eq!(from_value::<Outer>(&value).unwrap(), expected);
         assert_eq!(read::<Outer>(br#"{ "id": null, "inner": null }"#).unwrap(), Outer::default());
     }
 
@@ -363,7 +368,7 @@ mod tests {
             assert!(serde_json::from_str::<Outer>(text).is_ok(), "{text}");
             assert!(read::<Outer>(text.as_bytes()).is_err(), "{text}");
             let value: Value = serde_json::from_str(text).unwrap();
-            assert!(from_value::<Outer>(value).is_err(), "{text}");
+            assert!(from_value::<Outer>(&value).is_err(), "{text}");
         }
     }
 

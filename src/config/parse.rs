@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     base64url,
+    json::read_strict,
     secret::Secret,
     session::{KeyRing, KeyRingFault},
 };
@@ -246,7 +247,7 @@ fn read_routes_variable(
 }
 
 fn read_json(key: &str, text: &str, expected: &str, faults: &mut Faults) -> Option<Value> {
-    match json::parse(text) {
+    match read_strict(text.as_bytes()) {
         Ok(value) => Some(value),
         Err(error) => {
             faults.add(key, format!("a text that can't be read as JSON ({error})"), expected);

@@ -283,7 +283,7 @@ pub(super) fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(crate::json::from_value(value).ok())
+    Ok(crate::json::from_value(&value).ok())
 }
 
 /// A login that came to nothing.

@@ -121,13 +121,13 @@ const fn unknown() -> EndReason {
 
 fn known_or_unknown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EndReason, D::Error> {
     let reason = Value::deserialize(deserializer)?;
-    Ok(crate::json::from_value(reason).unwrap_or_else(|_| unknown()))
+    Ok(crate::json::from_value(&reason).unwrap_or_else(|_| unknown()))
 }
 
 /// Without a later release's, whatever they look like.
 fn known_bars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Bar>, D::Error> {
     let Value::Array(bars) = Value::deserialize(deserializer)? else { return Ok(Vec::new()) };
-    Ok(bars.into_iter().filter_map(|bar| crate::json::from_value(bar).ok()).collect())
+    Ok(bars.into_iter().filter_map(|bar| crate::json::from_value(&bar).ok()).collect())
 }
 
 #[cfg(test)]

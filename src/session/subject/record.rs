@@ -243,7 +243,7 @@ fn known_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EndReason,
 /// Without a later release's: what it refuses can't be told, and the others go on refusing.
 fn known_bars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Bar>, D::Error> {
     let bars = Vec::<Value>::deserialize(deserializer)?;
-    Ok(bars.into_iter().filter_map(|bar| crate::json::from_value(bar).ok()).collect())
+    Ok(bars.into_iter().filter_map(|bar| crate::json::from_value(&bar).ok()).collect())
 }
 
 fn sum(json: &[u8]) -> Option<[u8; SUM]> {
