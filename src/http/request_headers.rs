@@ -236,7 +236,7 @@ fn accept_encoding(accepted: &str) -> &'static str {
     let mut br = false;
     for item in accepted.split(',') {
         let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
-        let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0_f32));
+        let refused = matches!(weight.trim(), "q=0" | "q=0." | "q=0.0" | "q=0.00" | "q=0.000");
         match coding.trim() {
             _ if refused => {}
             "gzip" => gzip = true,
