@@ -20,7 +20,7 @@ export const asker = (binding, jurisdiction) => (name, text) => ask(binding, jur
 // How the Worker half reaches sessions and subjects.
 export function askers(env, ctx) {
   if (store !== "kv") return [env.SESSIONS, env.SUBJECTS].map((binding) => asker(binding, jurisdiction));
-  return ["ask_kv", "ask_kv_subject"].map((entry) => (_name, text) => askKv(env, ctx, entry, text).catch(() => askKv(env, ctx, entry, text)));
+  return [core.ask_kv, core.ask_kv_subject].map((entry) => (_name, text) => askKv(env, ctx, entry, text).catch(() => askKv(env, ctx, entry, text)));
 }
 
 // A session in KV has no object: the core runs its machine here. What the command leads to after its
@@ -31,7 +31,7 @@ async function askKv(env, ctx, entry, text) {
   await undefined;
   enterWorkerHalf(env);
   return new Promise((resolve, reject) => {
-    const done = settled(core[entry](env.SESSIONS_KV, text, resolve), 60_000);
+    const done = settled(entry(env.SESSIONS_KV, text, resolve), 60_000);
     ctx.waitUntil(done.then(() => reject(new Error("the core gave no reply")), reject));
   });
 }

@@ -1,6 +1,6 @@
 //! JSON objects from strangers: each member once, at every depth.
 //!
-//! See [`crate::json::read_strict`] for why.
+//! See `crate::json::read_strict` for why.
 
 use serde_json::{Map, Value};
 
