@@ -253,7 +253,8 @@ fn a_plain_answer_is_edited_without_another_look_at_the_call() {
     });
 }
 
-const SOCKET: &str = "upgrade: websocket\nconnection: Upgrade\norigin: https://app.example.com\n";
+const SOCKET: &str = "upgrade: websocket\nconnection: Upgrade\norigin: https://app.example.com\n\
+                      sec-websocket-version: 13\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\n";
 const SWITCHED: [(&str, &str); 4] = [
     ("connection", "Upgrade"),
     ("sec-websocket-accept", "x"),
