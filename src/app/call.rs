@@ -231,8 +231,10 @@ impl Calls {
         let mut edit = journey.edited(status, headers, location).map_err(Step::Answer)?;
         match watch {
             Some(watch) if response_headers::is_event_stream(headers) => {
-                // It passes through a stream of ours, which takes it as it was before a coding.
-                edit.drop.extend(["content-encoding", "content-length"]);
+                edit.drop.push("content-length");
+                if response_headers::is_decoded(headers) {
+                    edit.drop.push("content-encoding");
+                }
                 Ok(Relay::Stream(edit, watch))
             }
             _ => Ok(Relay::Answer(edit)),

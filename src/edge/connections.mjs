@@ -11,36 +11,62 @@ export function relaySocket(response, lines, env, ctx) {
   return new Response(null, { status: 101, webSocket, headers: change(new Headers(response.headers), lines, 4) });
 }
 
+// How long an end may take to answer the other's Close.
+const LINGER = 10_000;
+
 // Both ends in our hands: what one says the other hears, closes included, until the session ends.
-// (An end that broke without a word can't be passed on as such: 1006 is no code to send.)
+//
+// An end that has closed may go on hearing until the other has closed too, so the session is watched
+// until both are closed from here: then nothing passes any more, whatever they still send.
 function boundSocket(upstream, lines, env, ctx) {
   const [client, server] = Object.values(new WebSocketPair());
-  const close = (socket, code, reason) => {
-    stop();
-    try {
-      if (code === 1005) socket.close();
-      else socket.close(code === 1006 ? 1011 : code, reason);
-    } catch {
-      // It was closed before.
+  const closed = new Set();
+  let linger;
+  const close = (socket, code, reason = "") => {
+    if (closed.has(socket)) return;
+    closed.add(socket);
+    closeSocket(socket, code, reason);
+    if (closed.size < 2) {
+      // One that doesn't answer counts as broken.
+      linger = setTimeout(closeBoth, LINGER, 1006);
+    } else {
+      clearTimeout(linger);
+      stop();
     }
   };
-  const stop = watchSession(lines, env, ctx, (code) => {
-    for (const socket of [server, upstream]) close(socket, code, code === 4401 ? "the session has ended" : "");
-  });
+  const closeBoth = (code, reason) => {
+    for (const socket of [server, upstream]) close(socket, code, reason);
+  };
+  const stop = watchSession(lines, env, ctx, (code) => closeBoth(code, code === 4401 ? "the session has ended" : ""));
   for (const [from, to] of [[server, upstream], [upstream, server]]) {
     from.binaryType = "arraybuffer";
     from.addEventListener("message", ({ data }) => {
+      if (closed.has(to)) return;
       try {
         to.send(data);
       } catch {
-        // The other end is closing.
+        // It broke, and its own event is still to come.
+        closeBoth(1006);
       }
     });
-    from.addEventListener("close", ({ code, reason }) => close(to, code, code === 1006 ? "" : reason));
-    from.addEventListener("error", () => close(to, 1006, ""));
+    from.addEventListener("close", ({ code, reason }) => (code === 1006 ? closeBoth(code) : close(to, code, reason)));
+    from.addEventListener("error", () => closeBoth(1006));
     from.accept({ allowHalfOpen: true });
   }
   return client;
+}
+
+// What the runtime refuses to send is 1011: codes that are none, 1006 of an end that broke without a
+// word, a reason that was no text.
+function closeSocket(socket, code, reason) {
+  for (const words of code === 1005 ? [[]] : [[code, reason], [1011]]) {
+    try {
+      socket.close(...words);
+      return;
+    } catch {
+      // Or it broke, and nothing can be sent.
+    }
+  }
 }
 
 // An answer that ends with its session: whole where the session is what ends it, cut where the

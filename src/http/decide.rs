@@ -9,6 +9,8 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use super::{
     Method, cookies,
     csrf::{self, CsrfVerified},
@@ -199,6 +201,9 @@ fn decide_call<'c, 'h>(call: Call<'c, 'h>) -> Decision<'c, 'h> {
 
 /// What has to be true of a WebSocket's handshake, besides what is of any call (RFC 6455 §4.2.1).
 ///
+/// The runtime looks at key and version only when it takes the handshake, with the API's socket
+/// open: who is refused then leaves that one behind.
+///
 /// `Origin` must be ours on every route, an anonymous one too: no CORS stands between a page of
 /// another site and what a socket says, as it does between it and an answer.
 fn check_socket(call: Call<'_, '_>) -> Result<(), ProblemCode> {
@@ -206,14 +211,22 @@ fn check_socket(call: Call<'_, '_>) -> Result<(), ProblemCode> {
     if route.connections == Connections::Refuse {
         return Err(ProblemCode::UpgradeNotSupported);
     }
-    let is_alone = head.known.upgrade.is_some_and(|to| to.trim().eq_ignore_ascii_case("websocket"));
-    if !is_alone || head.method != Method::Get {
+    let known = &head.known;
+    let is_alone = known.upgrade.is_some_and(|to| to.trim().eq_ignore_ascii_case("websocket"));
+    let has_key = known.sec_websocket_key.is_some_and(is_nonce);
+    let is_of_this_version = known.sec_websocket_version == Some("13");
+    if head.method != Method::Get || !is_alone || !has_key || !is_of_this_version {
         return Err(ProblemCode::RequestMalformed);
     }
-    if head.known.origin != Some(origin.serialized.as_str()) {
+    if known.origin != Some(origin.serialized.as_str()) {
         return Err(ProblemCode::CsrfOrigin);
     }
     Ok(())
+}
+
+/// 16 bytes of base64 (RFC 6455 §4.1, item 7).
+fn is_nonce(key: &str) -> bool {
+    STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16)
 }
 
 impl<'c, 'h> Call<'c, 'h> {

@@ -86,6 +86,10 @@ known! {
     sec_fetch_mode: "sec-fetch-mode",
     /// `Sec-Fetch-Site`
     sec_fetch_site: "sec-fetch-site",
+    /// `Sec-WebSocket-Key`
+    sec_websocket_key: "sec-websocket-key",
+    /// `Sec-WebSocket-Version`
+    sec_websocket_version: "sec-websocket-version",
     /// `Service-Worker`: the script of one is asked for.
     service_worker: "service-worker",
     /// `Transfer-Encoding`

@@ -174,7 +174,7 @@ problems! {
         "The connection to the API failed."
         "Whoever runs the API; or the operator: check the route's `upstream`.";
     UpstreamTimedOut = 504 "upstream_timed_out" Api "The API takes too long"
-        "The API did not begin to answer within the time that its route allows. Whether it acted is not known."
+        "The API did not begin to answer within the time that its route allows, in which the upload of a body counts. Whether it acted is not known."
         "Whoever runs the API; or the operator: raise the route's `upstream.timeout_seconds`, or leave it out.";
     UpstreamRedirectRefused = 502 "upstream_redirect_refused" Api "The API redirected to where it can't be followed"
         "The API's redirect points at an address of its own that no route leads to."

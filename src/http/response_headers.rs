@@ -283,6 +283,14 @@ pub fn is_event_stream(headers: &[(&str, &str)]) -> bool {
         .is_some_and(|given| given.eq_ignore_ascii_case(TYPE))
 }
 
+/// Whether the runtime decodes the body where it passes through a stream of ours. It knows these two
+/// codings, by these names to the letter; of another one the bytes stay as they are.
+///
+/// Asked of all headers: [`kind`] hands this one over to nobody.
+pub fn is_decoded(headers: &[(&str, &str)]) -> bool {
+    headers.iter().any(|header| matches!(header, ("content-encoding", "gzip" | "br")))
+}
+
 fn find<'a>(headers: &[(&'a str, &'a str)], name: &str) -> Option<&'a str> {
     debug_assert!(kind(name) & kinds::READ != 0, "{name} isn't handed over");
     headers.iter().find(|(found, _)| *found == name).map(|(_, value)| *value)

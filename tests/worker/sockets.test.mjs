@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { WebSocket } from "ws";
 
-import { handshakeOf, openSocket, startSocketApi } from "./support/sockets.mjs";
+import { CLOSE, TEXT, closeOf, handshakeOf, openRaw, openSocket, startRawApi, startSocketApi } from "./support/sockets.mjs";
 import { startUpstream } from "./support/upstream.mjs";
 import { until } from "./support/wait.mjs";
 import { ENTRY } from "./support/worker.mjs";
@@ -17,6 +17,9 @@ const TTL = 120;
 const EVERY = 5;
 /** The promise: noticed within that, and a moment for the way. */
 const DELAY = EVERY * 1000 + 3000;
+
+/** How long an end may take to answer the other's Close, and a moment for the way. */
+const LINGER = 10_000 + 3000;
 
 /** A Worker of the operator's own, behind a service binding: it says what it was told, and echoes. */
 const CHAT = `
@@ -33,9 +36,11 @@ export default {
 let world;
 let api;
 let plain;
+let frames;
 let refusals = 0;
 before(async () => {
   plain = await startUpstream();
+  frames = await startRawApi();
   api = await startSocketApi({
     refuse(req, connection) {
       if (refusals === 0) return false;
@@ -57,13 +62,14 @@ before(async () => {
       { path: "/service/pass/*", upstream: { service: "CHAT" }, connections: "pass", ...token, share_token: true },
       { path: "/service/bound/*", upstream: { service: "CHAT" }, connections: "bound", ...token, share_token: true },
       { path: "/closed/*", upstream, ...token },
+      { path: "/frames/*", upstream: { url: frames.url }, connections: "bound", ...token, share_token: true },
       { path: "/plain/*", upstream: { url: plain.url }, connections: "pass", ...token, share_token: true },
     ],
   });
 });
 after(async () => {
   await world?.stop();
-  await Promise.all([api?.stop(), plain?.stop()]);
+  await Promise.all([api?.stop(), plain?.stop(), frames?.stop()]);
 });
 afterEach(() => {
   refusals = 0;
@@ -247,22 +253,88 @@ test("what the API sets along with its 101 doesn't reach the page", async () => 
 
 test("malformed handshakes reach nobody and harm nobody", async () => {
   const browser = await world.loggedIn();
-  const seen = api.seen.length;
   const base = { ...handshakeOf(world, browser), Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==" };
-  for (const [what, method, more] of [
-    ["a list of protocols to upgrade to", "GET", { Upgrade: "h2c, websocket" }],
-    ["a POST", "POST", {}],
-    ["no key", "GET", { "Sec-WebSocket-Key": undefined }],
-    ["a version of its own", "GET", { "Sec-WebSocket-Version": "8" }],
-    ["a body", "GET", { "Content-Length": "5" }],
-  ]) {
-    const answer = await world.raw({ path: "/pass/x", method, headers: { ...base, ...more }, ...(what === "a body" ? { body: "hello" } : {}), timeout: 5_000 }).catch((error) => error);
-    assert.ok(answer instanceof Error || answer.status >= 400, `${what}: ${answer.status}`);
+  for (const kind of ["pass", "bound"]) {
+    for (const [what, method, more, code] of [
+      ["a list of protocols to upgrade to", "GET", { Upgrade: "h2c, websocket" }],
+      ["a POST", "POST", {}],
+      ["no key", "GET", { "Sec-WebSocket-Key": undefined }],
+      ["a short key", "GET", { "Sec-WebSocket-Key": "c2hvcnQ=" }],
+      ["two keys", "GET", { "Sec-WebSocket-Key": [base["Sec-WebSocket-Key"], base["Sec-WebSocket-Key"]] }],
+      ["no version", "GET", { "Sec-WebSocket-Version": undefined }],
+      ["a version of its own", "GET", { "Sec-WebSocket-Version": "8" }],
+      ["a body", "GET", { "Content-Length": "5" }, "body_not_allowed"],
+    ]) {
+      const seen = api.seen.length;
+      const headers = Object.entries({ ...base, ...more }).flatMap(([name, value]) => [value].flat().filter((one) => one !== undefined).map((one) => [name, one]));
+      const answer = await world.raw({ path: `/${kind}/x`, method, headers, ...(what === "a body" ? { body: "hello" } : {}), timeout: 5_000 });
+      assert.deepEqual([answer.status, answer.code], [400, code ?? "request_malformed"], `${kind}, ${what}`);
+      assert.equal(api.seen.length, seen, `${kind}, ${what}: it reached the API`);
+    }
   }
   assert.equal((await world.call(browser, "/pass/x")).status, 200);
-  // The runtime itself finds the key missing, after the API was asked: that one got a key of the runtime's.
-  assert.ok(api.seen.length - seen <= 2, `${api.seen.length - seen} reached the API`);
 });
+
+/** A Close frame of a server's, as its peer hears it. */
+const heardClose = (code, reason) => {
+  const payload = closeOf(code, reason);
+  return Buffer.concat([Buffer.from([0x80 | CLOSE, payload.length]), payload]);
+};
+
+test("bound: a Close that can't be passed on as it is reaches the other end as 1011", async () => {
+  const browser = await world.loggedIn();
+  for (const [code, reason] of [[0, ""], [999, ""], [1004, ""], [1006, ""], [1015, ""], [5000, ""], [65535, ""], [1000, Buffer.alloc(123, 0xff)]]) {
+    const client = await openRaw(world, browser, "/bound/x");
+    const theirs = api.seen.at(-1);
+    client.say(CLOSE, closeOf(code, reason));
+    assert.deepEqual(await until(() => theirs.closed, `the close at the API: ${code}`), [1011, ""]);
+    await until(() => client.gone, `the end of the client's connection: ${code}`);
+    assert.deepEqual(client.heard, heardClose(1011));
+    const page = await openSocket(world, browser, "/frames/x");
+    frames.seen.at(-1).say(CLOSE, closeOf(code, reason));
+    assert.deepEqual(await page.closed, [1011, ""], `${code}`);
+  }
+});
+
+for (const [who, other] of [["client", "API"], ["API", "client"]]) {
+  /** Both ends, one of which says Close; the other goes on talking and answers nothing. */
+  const halfClosed = async (t, browser) => {
+    const client = await openRaw(world, browser, "/frames/x");
+    const [closing, deaf] = who === "client" ? [client, frames.seen.at(-1)] : [frames.seen.at(-1), client];
+    const talk = setInterval(() => deaf.say(TEXT, "on and on"), 200);
+    t.after(() => {
+      clearInterval(talk);
+      client.destroy();
+    });
+    closing.say(CLOSE, closeOf(4000));
+    await until(() => closing.heard.length > 0, "what is still said");
+    return closing;
+  };
+  /** Nothing is heard any more, though it is said. */
+  const silent = async (end) => {
+    const { length } = end.heard;
+    await sleep(1000);
+    assert.equal(end.heard.length, length, "it still hears");
+  };
+  // What a client hears is not masked.
+  const assertLast = (end, code, reason) => who === "client" && assert.deepEqual(end.heard.subarray(-heardClose(code, reason).length), heardClose(code, reason));
+
+  test(`bound: the ${who} closes and the ${other} ignores it: both are closed within the stated time`, { timeout: 30_000 }, async (t) => {
+    const closing = await halfClosed(t, await world.loggedIn());
+    await until(() => closing.gone, "the end", LINGER);
+    assertLast(closing, 1011);
+    await silent(closing);
+  });
+
+  test(`bound: the ${who} closes and the ${other} ignores it: a logout ends it all the same`, { timeout: 30_000 }, async (t) => {
+    const browser = await world.loggedIn();
+    const closing = await halfClosed(t, browser);
+    assert.equal((await world.logout(browser)).status, 200);
+    await until(() => closing.gone, "the end", DELAY);
+    assertLast(closing, 4401, "the session has ended");
+    await silent(closing);
+  });
+}
 
 test("a bound socket is closed with 4401 within the stated time after a logout, an unbound one goes on", { timeout: 30_000 }, async () => {
   const browser = await world.loggedIn();

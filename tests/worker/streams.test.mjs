@@ -189,6 +189,18 @@ test("what is no event stream ends when it ends, on a bound route too", { timeou
   assert.deepEqual(mine.events.map(({ text }) => text), ["half", "rest"]);
 });
 
+// The runtime decodes gzip and br and nothing else: without the name of its coding nobody could read it.
+test("a bound stream in a coding that the runtime doesn't know arrives as it is, under its name", async () => {
+  const browser = await world.loggedIn();
+  const event = "data: packed\n\n";
+  for (const [coding, packed] of [["deflate", zlib.deflateSync(event)], ["zstd", zlib.zstdCompressSync?.(event) ?? Buffer.from("28b52ffd", "hex")], ["GZIP", zlib.gzipSync(event)]]) {
+    upstream.reply("/bound/packed", 200, [["Content-Type", "text/event-stream"], ["Content-Encoding", coding]], packed);
+    const answer = await world.call(browser, "/bound/packed", { headers: { "Accept-Encoding": coding } });
+    assert.deepEqual([answer.status, answer.header("content-encoding")], [200, coding]);
+    assert.deepEqual(answer.body, packed);
+  }
+});
+
 test("an event stream without a body is no stream", async () => {
   const browser = await world.loggedIn();
   upstream.reply("/bound/none", 204, [["Content-Type", "text/event-stream"]]);

@@ -9,7 +9,7 @@ import { ALICE, assertProblem, startWorld } from "./support/world.mjs";
 
 // Where an object takes a command. The first end that a session's is asked for gets no answer in time,
 // and no subject's takes an order about sessions without a sid.
-const COMMAND = /async command\((\w+)\) ?\{/;
+const COMMAND = /(?<=[;}])command\((\w+)\)\{(?=let steady)/;
 const patch = (source) => {
   assert.match(source, COMMAND, "the entry has the place that the test knows");
   return source.replace(COMMAND, (entry, text) => `${entry}

@@ -156,6 +156,10 @@ fn a_websocket_passes_only_where_the_route_says_so_and_another_upgrade_is_droppe
     assert_eq!(decided(&config, "GET", "/api/x", "upgrade: h2c\nconnection: upgrade\n"), "bare");
 }
 
+/// What is in the handshake of a browser, but for its origin.
+const SOCKET: &str = "upgrade: websocket\nconnection: Upgrade\nsec-websocket-version: 13\n\
+                      sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\n";
+
 fn with_sockets(session: SessionRequirement) -> Config {
     with_route(|route| (route.session, route.connections) = (session, Connections::Pass))
 }
@@ -163,7 +167,6 @@ fn with_sockets(session: SessionRequirement) -> Config {
 /// Cross-site WebSocket hijacking: no CORS keeps another site from reading what a socket says.
 #[test]
 fn a_websocket_needs_our_origin_whatever_else_it_brings() {
-    const SOCKET: &str = "upgrade: websocket\nconnection: Upgrade\n";
     for session in
         [SessionRequirement::Required, SessionRequirement::Optional, SessionRequirement::Anonymous]
     {
@@ -211,9 +214,43 @@ fn a_handshake_that_can_be_read_in_two_ways_is_refused() {
         ("POST", "websocket"),
         ("HEAD", "websocket"),
     ] {
-        let headers = format!("origin: {APP}\nupgrade: {upgrade}\nconnection: upgrade\n");
+        let headers = format!("origin: {APP}\n{}", SOCKET.replacen("websocket", upgrade, 1));
         let found = decided(&config, method, "/api/x", &headers);
         assert_eq!(found, "request_malformed", "{method} {upgrade}");
+    }
+}
+
+/// The runtime would refuse it later, with the API's socket open.
+#[test]
+fn a_handshake_needs_a_key_of_sixteen_bytes_and_the_version_of_the_standard() {
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+    let config = with_sockets(SessionRequirement::Anonymous);
+    let found = |key: Option<&str>, version: Option<&str>| {
+        let line = |name, value: Option<&str>| {
+            value.map_or_else(String::new, |value| format!("{name}: {value}\n"))
+        };
+        let key = line("sec-websocket-key", key);
+        let version = line("sec-websocket-version", version);
+        let headers =
+            format!("origin: {APP}\nupgrade: websocket\nconnection: Upgrade\n{key}{version}");
+        decided(&config, "GET", "/api/x", &headers)
+    };
+    assert_eq!(found(Some(KEY), Some("13")), "bare");
+    for key in [
+        None,
+        Some(""),
+        Some("dGhlIHNhbXBsZSBub25jZQ"),
+        Some("dGhlIHNhbXBsZSBub25j"),
+        Some("dGhlIHNhbXBsZSBub25jZSE="),
+        Some("dGhlIHNhbXBsZSBub25jZSEh"),
+        Some("dGhlIHNhbXBs ZSBub25jZQ=="),
+        Some("________________________"),
+        Some("dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ=="),
+    ] {
+        assert_eq!(found(key, Some("13")), "request_malformed", "{key:?}");
+    }
+    for version in [None, Some(""), Some("8"), Some("013"), Some("13, 13"), Some("13, 8")] {
+        assert_eq!(found(Some(KEY), version), "request_malformed", "{version:?}");
     }
 }
 
@@ -222,7 +259,7 @@ fn a_handshake_goes_on_with_the_token_and_what_was_offered_but_with_a_key_of_the
     let config = with_sockets(SessionRequirement::Required);
     let text = format!(
         "GET\n{APP}/api/x\nconnection: keep-alive, Upgrade\nupgrade: WebSocket\norigin: {APP}\n\
-         sec-websocket-key: k\nsec-websocket-version: 13\nsec-websocket-protocol: a, b\n\
+         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\nsec-websocket-version: 13\nsec-websocket-protocol: a, b\n\
          sec-websocket-extensions: permessage-deflate\nsec-websocket-accept: x\n{}",
         cookie_line(&config)
     );

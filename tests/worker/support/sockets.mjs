@@ -1,6 +1,8 @@
 // WebSockets: an API that speaks them, and a client that says what a test wants it to say.
 
+import { createHash, randomBytes } from "node:crypto";
 import http from "node:http";
+import net from "node:net";
 
 import { WebSocket, WebSocketServer } from "ws";
 
@@ -83,4 +85,76 @@ export function openSocket(world, browser, path, { protocols = [], headers = {},
       response.on("end", () => reject(Object.assign(new Error(`${response.statusCode}`), { status: response.statusCode, code: response.headers["tokenkeep-error"], headers: response.headers, body: Buffer.concat(chunks).toString() })));
     });
   });
+}
+
+/**
+ * Opens a socket through the Worker and speaks frames by hand, to say what no library says. Resolves with
+ * the connection: `say(opcode, payload)`, `heard` (all bytes after the handshake), `gone`. It answers
+ * nothing by itself, a Close included.
+ */
+export function openRaw(world, browser, path) {
+  const key = randomBytes(16).toString("base64");
+  const headers = { ...handshakeOf(world, browser), Host: `localhost:${world.worker.port}`, Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key };
+  return new Promise((resolve, reject) => {
+    const connection = net.connect(world.worker.port, "127.0.0.1");
+    connection.write(`GET ${path} HTTP/1.1\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`);
+    connection.on("error", reject);
+    speak(connection, true);
+    let head = Buffer.alloc(0);
+    connection.on("data", function read(chunk) {
+      head = Buffer.concat([head, chunk]);
+      const end = head.indexOf("\r\n\r\n");
+      if (end === -1) return;
+      connection.off("data", read);
+      const status = Number(String(head).split(" ")[1]);
+      if (status !== 101) return reject(Object.assign(new Error(`${status}`), { status }));
+      connection.heard = head.subarray(end + 4);
+      connection.on("data", (more) => (connection.heard = Buffer.concat([connection.heard, more])));
+      resolve(connection);
+    });
+  });
+}
+
+/** An API that takes every handshake and says and answers nothing by itself: `seen` are its connections. */
+export async function startRawApi() {
+  const seen = [];
+  const server = http.createServer((_req, res) => res.end("no socket"));
+  server.on("upgrade", (req, connection) => {
+    const accept = createHash("sha1").update(`${req.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+    connection.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+    connection.on("error", () => {});
+    connection.heard = Buffer.alloc(0);
+    connection.on("data", (chunk) => (connection.heard = Buffer.concat([connection.heard, chunk])));
+    seen.push(speak(connection, false));
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    seen,
+    stop: () =>
+      new Promise((resolve) => {
+        for (const connection of seen) connection.destroy();
+        server.close(resolve);
+      }),
+  };
+}
+
+function speak(connection, isClient) {
+  connection.on("end", () => connection.end());
+  connection.on("close", () => (connection.gone = true));
+  connection.say = (opcode, payload) => {
+    const body = Buffer.from(payload);
+    // A mask of zeros leaves the bytes as they are.
+    const head = [0x80 | opcode, (isClient ? 0x80 : 0) | body.length, ...(isClient ? [0, 0, 0, 0] : [])];
+    connection.write(Buffer.concat([Buffer.from(head), body]));
+  };
+  return connection;
+}
+
+export const TEXT = 1;
+export const CLOSE = 8;
+
+/** What stands in a Close frame. */
+export function closeOf(code, reason = "") {
+  return Buffer.concat([Buffer.from([code >> 8, code & 255]), Buffer.from(reason)]);
 }
