@@ -280,8 +280,7 @@ pub enum Connections {
 }
 
 /// What happens when a document asks for an API's path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Navigation {
     /// 403.
     #[default]

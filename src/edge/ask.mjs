@@ -3,11 +3,11 @@
 import * as core from "./core/tokenkeep.js";
 import { enterWorkerHalf, jurisdiction, settled, store } from "./instance.mjs";
 
-// Asks an object; one that restarted under the call is asked once more, on a fresh stub. No command
+// Asks an object, in the jurisdiction `where`, if any; one that restarted under the call is asked once more, on a fresh stub. No command
 // does harm when it is delivered twice. (The second delivery of a logout whose first reply was lost has
 // no logout URL to give: the session here has ended, the provider's stays.)
-export function ask(binding, jurisdiction, name, text) {
-  const once = () => (jurisdiction ? binding.jurisdiction(jurisdiction) : binding).getByName(name).command(text);
+export function ask(binding, where, name, text) {
+  const once = () => (where ? binding.jurisdiction(where) : binding).getByName(name).command(text);
   try {
     return once().catch(once);
   } catch (error) {
@@ -15,7 +15,7 @@ export function ask(binding, jurisdiction, name, text) {
   }
 }
 
-export const asker = (binding, jurisdiction) => (name, text) => ask(binding, jurisdiction, name, text);
+export const asker = (binding, where) => (name, text) => ask(binding, where, name, text);
 
 // How the Worker half reaches sessions and subjects.
 export function askers(env, ctx) {

@@ -1,6 +1,6 @@
 //! The platform's adapters: thin, and the only room that knows JavaScript.
 //!
-//! `entry.mjs` calls what is exported here. The Worker half ([`worker_half`]) and the object half
+//! The modules of the entry (`*.mjs`) call what is exported here. The Worker half ([`worker_half`]) and the object half
 //! ([`session_object`]) have statics of their own and share none: locally both run in one isolate,
 //! on the network they don't. Sessions in KV ([`kv_store`]) run in the Worker half's isolates.
 //! Statics hold values only, never a promise or a future.

@@ -63,11 +63,14 @@ class CoreObject extends DurableObject {
   }
 }
 
+// No command has this text.
+const NONE = { text: null, since: 0, until: 0, reply: "" };
+
 /** Keeps one session. */
 export class SessionObject extends CoreObject {
   // The last command, where its reply stays the same for a while if no other comes in between: the core
   // has said until when, and has nothing under way.
-  #steady = { text: "", since: 0, until: 0, reply: "" };
+  #steady = NONE;
 
   make() {
     return new core.SessionObject(this.ctx, asker(this.env.SUBJECTS, jurisdiction));
@@ -79,7 +82,7 @@ export class SessionObject extends CoreObject {
       const now = Date.now();
       if (now >= steady.since && now < steady.until) return steady.reply;
     }
-    steady.text = "";
+    this.#steady = NONE;
     const reply = super.command(text);
     if (typeof reply !== "string" || reply.startsWith("{") || reply.startsWith('"')) return reply;
     const at = reply.indexOf("\n");
@@ -88,7 +91,7 @@ export class SessionObject extends CoreObject {
   }
 
   alarm() {
-    this.#steady.text = "";
+    this.#steady = NONE;
     return super.alarm();
   }
 }

@@ -167,8 +167,8 @@ fn with_suffix(origin: &Origin, suffix: &str) -> String {
     format!("{}-{suffix}", session_name(origin))
 }
 
-/// A deletion is the same with no time to live: never the crate's own removal, which asks the
-/// system clock and leaves out `Secure`, without which a prefixed cookie stays (CVE-2025-55162).
+/// The line is ours to write: the crate's writer brings a calendar along for `Expires`. A deletion is
+/// the same with no time to live; without its `Secure` a prefixed cookie would stay (CVE-2025-55162).
 fn set(
     origin: &Origin,
     name: &str,

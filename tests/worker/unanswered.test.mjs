@@ -9,11 +9,11 @@ import { ALICE, assertProblem, startWorld } from "./support/world.mjs";
 
 // Where an object takes a command. The first end that a session's is asked for gets no answer in time,
 // and no subject's takes an order about sessions without a sid.
-const COMMAND = /(?<=[;}])command\((\w+)\)\{(?=let steady)/;
+const COMMAND = /(?<=[;}])command\((\w+)\)\{(?=try\{)/;
 const patch = (source) => {
   assert.match(source, COMMAND, "the entry has the place that the test knows");
   return source.replace(COMMAND, (entry, text) => `${entry}
-    if (${text}.includes('"close"') && !globalThis.slowed) { globalThis.slowed = true; await new Promise((go) => setTimeout(go, 90_000)); }
+    if (${text}.includes('"close"') && !globalThis.slowed) { globalThis.slowed = true; return new Promise((go) => setTimeout(go, 90_000)); }
     if (${text}.includes("before_without_sid")) throw new Error("unanswered");
   `);
 };
