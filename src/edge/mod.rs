@@ -9,6 +9,7 @@ mod callers;
 mod environment;
 mod fetch;
 mod kv_store;
+mod plans;
 mod platform;
 mod row;
 mod session_object;

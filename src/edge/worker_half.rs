@@ -1,34 +1,31 @@
 //! The Worker half: what the entry asks for a request, step by step.
 //!
-//! [`crate::app::call::Calls`] decides each step; here its steps become lines of text for the
+//! [`crate::app::call::Calls`] decides each step; here its steps become lines of text ([`plans`]) for the
 //! entry, which does what they say and comes back with what happened: [`plan`], then
 //! [`plan_with_reply`] after the session's object was asked, and after the API answered
 //! [`relay_plain`], which the entry remembers, or [`relay`]. Text, because one string crosses into
 //! wasm cheaper than many small values do.
-//!
-//! The first line of a plan is its kind: `A` answer, `B` relay a stream that ends with its session,
-//! `E` endpoint, `F` forward, `H` the response that is held, `K` ask, `R` relay, `S` static files,
-//! `W` relay a WebSocket.
 
 #![expect(unreachable_pub, reason = "what is exported is reached by the entry, from JavaScript")]
 
-use std::{borrow::Cow, cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use js_sys::Function;
-use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::{
     environment, kv_store,
+    plans::{
+        answer_text, answered, called, edit_text, internal, response_head, step_text, watched_text,
+    },
     platform::{OnPlatform, Platform, timestamp},
-    store::{Objects, command_text, read},
+    store::{Objects, read},
 };
 use crate::{
     app::{
         self,
-        call::{Asking, Calls, Journey, Question, Relay, Step},
+        call::{Calls, Journey, Question, Relay, Step},
         context::event_id,
-        end_subject::Admission,
         keys::KeyCache,
         metadata::MetadataCache,
         ports::{AuditLog as _, Clock as _, SessionStore, StoreError, SubjectStore},
@@ -37,13 +34,12 @@ use crate::{
     audit::Event,
     config::{self, Config, Jurisdiction},
     http::{
-        decide::{Forward, Replay},
         head::RequestHead,
         message::Answer,
         page,
         problem::{ProblemCode, problem},
         request_headers,
-        response_headers::{self, ResponseEdit, ResponseRules},
+        response_headers::{self, ResponseRules},
         return_to::ReturnTo,
         route::{self, EndpointName, Target},
     },
@@ -261,156 +257,6 @@ fn with_head(
         Ok(head) => CALLS.with(|calls| then(&config, &head, &mut calls.borrow_mut())),
         Err(fault) => answered(&problem(fault.code())),
     }
-}
-
-fn step_text(head: &RequestHead<'_>, step: &Step<'_>) -> String {
-    match step {
-        Step::Answer(answer) => answered(answer),
-        Step::Admit(Admission::Granted) => format!("E\n{}", app::MAX_FORM),
-        Step::Admit(Admission::TooMany) => answered(&problem(ProblemCode::AdminRateLimited)),
-        Step::Admit(Admission::Refused { is_news }) => {
-            if *is_news {
-                Platform.record(Event::AdminRefused);
-            }
-            answered(&problem(ProblemCode::NotFound))
-        }
-        Step::Ask(asking) => asking_text(asking),
-        Step::Elsewhere => "S".to_owned(),
-        Step::Endpoint(endpoint) if app::reads_body(*endpoint, head) => {
-            format!("E\n{}", app::MAX_FORM)
-        }
-        Step::Endpoint(_) => "E\n0".to_owned(),
-        Step::Forward(forward, journey) => forward_text(head, forward, journey),
-        Step::Held => "H".to_owned(),
-    }
-}
-
-/// An origin as a caller named it, for the log: without what may stand before an `@`, cut short.
-fn called(origin: &str) -> String {
-    origin.rsplit('@').next().unwrap_or_default().chars().take(200).collect()
-}
-
-/// `A`, then the answer. What an operator or a developer would want to know of is logged.
-fn answered(answer: &Answer) -> String {
-    if matches!(answer.status, 403 | 500..) {
-        let code = answer.headers.iter().find(|(name, _)| *name == "tokenkeep-error");
-        // Our codes are constants; what isn't one is nothing of ours to log.
-        if let Some((_, Cow::Borrowed(code))) = code {
-            Platform.record(Event::CallRefused { code });
-        }
-    }
-    format!("A\n{}", answer_text(answer))
-}
-
-/// `K`, the object's name, the command, and the question to come back with.
-fn asking_text(asking: &Asking) -> String {
-    let Asking { key, command, question } = asking;
-    match (command_text(key, command), serde_json::to_string(question)) {
-        (Ok(command), Ok(question)) => format!("K\n{}\n{command}\n{question}", key.name()),
-        _ => internal(),
-    }
-}
-
-/// `F`, method, URL, binding, whether the body is kept, the cache mode, how many milliseconds the
-/// response's head may take (empty is for ever), the response's rules, the journey, names to drop,
-/// headers to set. What a token fetched is for no cache on the way, whatever a zone's rules say.
-fn forward_text(head: &RequestHead<'_>, forward: &Forward<'_>, journey: &Journey) -> String {
-    let (rules, journey) = (journey.rules.as_str(), journey.to_text());
-    let timeout = forward.route.timeout.map_or_else(String::new, |it| it.as_millis().to_string());
-    // The entry has dropped by their names what it knows, unless it handed all of them over.
-    let dropped = if request_headers::is_whole(head) {
-        forward.headers.dropped(head).join(",")
-    } else {
-        String::new()
-    };
-    let mut plan = String::with_capacity(2048);
-    for (n, line) in [
-        "F",
-        forward.method.as_str(),
-        forward.url.as_str(),
-        forward.binding.unwrap_or_default(),
-        if forward.replay == Replay::KeepBody { "keep" } else { "" },
-        if forward.attached.is_some() { "no-store" } else { "default" },
-        &timeout,
-        rules,
-        &journey,
-        &dropped,
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        if n > 0 {
-            plan.push('\n');
-        }
-        plan.push_str(line);
-    }
-    for (name, value) in &forward.headers.set {
-        push_header(&mut plan, name, value.expose());
-    }
-    plan
-}
-
-/// `R`, names to drop, headers to set.
-fn edit_text(edit: &ResponseEdit<'_>) -> String {
-    let mut plan = String::from("R");
-    push_edit(&mut plan, edit);
-    plan
-}
-
-/// The kind, how often the session is to be asked for (in milliseconds; empty is never), the
-/// object's name, the command, names to drop, headers to set.
-fn watched_text(kind: char, watch: Option<&Watch>, edit: &ResponseEdit<'_>) -> String {
-    let mut plan = match watch {
-        None => format!("{kind}\n\n\n"),
-        Some(Watch { key, command, every }) => match command_text(key, command) {
-            Ok(command) => format!("{kind}\n{}\n{}\n{command}", every.as_millis(), key.name()),
-            Err(_) => return internal(),
-        },
-    };
-    push_edit(&mut plan, edit);
-    plan
-}
-
-fn push_edit(plan: &mut String, edit: &ResponseEdit<'_>) {
-    plan.push('\n');
-    plan.push_str(&edit.drop.join(","));
-    for (name, value) in &edit.set {
-        push_header(plan, name, value);
-    }
-}
-
-/// A line break would begin another line of the plan. No header that we set can hold one; if one
-/// ever does it is cut off rather than believed.
-fn push_header(plan: &mut String, name: &str, value: &str) {
-    plan.push('\n');
-    plan.push_str(name);
-    plan.push(':');
-    plan.push_str(value.split('\n').next().unwrap_or_default());
-}
-
-/// Status, the second line, and the headers.
-type ResponseHead<'a> = (u16, &'a str, Vec<(&'a str, &'a str)>);
-
-fn response_head(text: &str) -> Option<ResponseHead<'_>> {
-    let mut lines = text.lines();
-    let (status, rules) = (lines.next()?.parse().ok()?, lines.next()?);
-    Some((status, rules, lines.filter_map(|line| line.split_once(": ")).collect()))
-}
-
-fn internal() -> String {
-    answered(&problem(ProblemCode::Internal))
-}
-
-fn answer_text(answer: &Answer) -> String {
-    let Answer { status, headers, body } = answer;
-    #[derive(Serialize)]
-    struct Text<'a> {
-        status: u16,
-        headers: &'a [(&'static str, Cow<'static, str>)],
-        body: &'a str,
-    }
-    let text = Text { status: *status, headers, body };
-    serde_json::to_string(&text).unwrap_or_default()
 }
 
 /// The ports of one request's endpoint.

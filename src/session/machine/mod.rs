@@ -22,6 +22,7 @@ mod refresh;
 mod revocation;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tokens;
 mod turn;
 mod work;
 
