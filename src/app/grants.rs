@@ -22,21 +22,23 @@ pub const MAX_GRANTS: usize = 4096;
 /// How many bytes of tokens are kept at most.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-type Key = (SessionKey, TokenKey);
-
 /// The grants of one isolate's Worker half.
 #[derive(Debug, Default)]
 pub struct WarmGrants {
-    grants: HashMap<Key, Kept>,
-    /// Keys in the order of their keeping, each with its serial: an entry whose serial isn't the
-    /// kept one's is left over from a replaced or dropped grant.
-    order: VecDeque<(Key, u64)>,
+    /// By session, since a call looks for one and a logout forgets all of one. A session has few:
+    /// one for each resource and scope of the routes. None has an empty list.
+    sessions: HashMap<SessionKey, Vec<Kept>>,
+    /// What was kept, in that order, each with its serial: an entry whose serial isn't the kept
+    /// one's is left over from a replaced or dropped grant.
+    order: VecDeque<(SessionKey, u64)>,
+    count: usize,
     bytes: usize,
     serial: u64,
 }
 
 #[derive(Debug)]
 struct Kept {
+    token: TokenKey,
     grant: Grant,
     serial: u64,
 }
@@ -51,14 +53,11 @@ impl WarmGrants {
         cache: Duration,
         now: Timestamp,
     ) -> Option<&Grant> {
-        if self.grants.is_empty() {
-            return None;
+        let kept = self.sessions.get(session)?.iter().find(|kept| kept.token == *token)?;
+        if !kept.grant.is_warm(cache, now) {
+            self.drop_grants(session, |kept| kept.token == *token);
         }
-        let key = (session.clone(), token.clone());
-        if self.grants.get(&key).is_some_and(|kept| !kept.grant.is_warm(cache, now)) {
-            self.drop_grant(&key);
-        }
-        self.grants.get(&key).map(|kept| &kept.grant)
+        self.sessions.get(session)?.iter().find(|kept| kept.token == *token).map(|kept| &kept.grant)
     }
 
     /// Keeps a grant, in the place of an earlier one; drops the oldest where there are too many.
@@ -66,35 +65,36 @@ impl WarmGrants {
         if cache.is_zero() {
             return;
         }
-        let key = (session, token);
-        self.drop_grant(&key);
+        self.drop_grants(&session, |kept| kept.token == token);
         self.serial = self.serial.wrapping_add(1);
+        self.count = self.count.saturating_add(1);
         self.bytes = self.bytes.saturating_add(size(&grant));
-        self.order.push_back((key.clone(), self.serial));
-        self.grants.insert(key, Kept { grant, serial: self.serial });
-        while self.grants.len() > MAX_GRANTS
-            || self.bytes > MAX_BYTES
-            || self.order.len() > 2 * MAX_GRANTS
+        self.order.push_back((session.clone(), self.serial));
+        self.sessions.entry(session).or_default().push(Kept { token, grant, serial: self.serial });
+        while self.count > MAX_GRANTS || self.bytes > MAX_BYTES || self.order.len() > 2 * MAX_GRANTS
         {
             let Some((oldest, serial)) = self.order.pop_front() else { break };
-            if self.grants.get(&oldest).is_some_and(|kept| kept.serial == serial) {
-                self.drop_grant(&oldest);
-            }
+            self.drop_grants(&oldest, |kept| kept.serial == serial);
         }
     }
 
     /// Forgets every grant of a session: at its logout here, at once.
     pub fn forget(&mut self, session: &SessionKey) {
-        let keys: Vec<Key> =
-            self.grants.keys().filter(|(kept, _)| kept == session).cloned().collect();
-        for key in keys {
-            self.drop_grant(&key);
-        }
+        self.drop_grants(session, |_| true);
     }
 
-    fn drop_grant(&mut self, key: &Key) {
-        if let Some(kept) = self.grants.remove(key) {
-            self.bytes = self.bytes.saturating_sub(size(&kept.grant));
+    fn drop_grants(&mut self, session: &SessionKey, is_dropped: impl Fn(&Kept) -> bool) {
+        let Some(list) = self.sessions.get_mut(session) else { return };
+        list.retain(|kept| {
+            let dropped = is_dropped(kept);
+            if dropped {
+                self.count = self.count.saturating_sub(1);
+                self.bytes = self.bytes.saturating_sub(size(&kept.grant));
+            }
+            !dropped
+        });
+        if list.is_empty() {
+            self.sessions.remove(session);
         }
     }
 }
@@ -148,7 +148,7 @@ mod tests {
             grants.keep(session(1), TokenKey::default(), grant, CACHE);
             let found = grants.find(&session(1), &TokenKey::default(), CACHE, at(now)).is_some();
             assert_eq!(found, usable, "{case}");
-            assert_eq!(grants.grants.len(), usize::from(usable), "{case}: dropped at look-up");
+            assert_eq!(grants.count, usize::from(usable), "{case}: dropped at look-up");
         }
     }
 
@@ -177,6 +177,7 @@ mod tests {
         assert!(grants.find(&session(1), &TokenKey::default(), CACHE, at(1)).is_none());
         assert!(grants.find(&session(1), &other, CACHE, at(1)).is_none());
         assert!(grants.find(&session(2), &other, CACHE, at(1)).is_some());
+        assert_eq!((grants.sessions.len(), grants.count, grants.bytes), (1, 1, 1));
     }
 
     #[test]
@@ -185,7 +186,7 @@ mod tests {
         for n in 0..=u32::try_from(MAX_GRANTS).unwrap() {
             grants.keep(session(n), TokenKey::default(), grant(0, None, 100, 1), CACHE);
         }
-        assert_eq!(grants.grants.len(), MAX_GRANTS);
+        assert_eq!((grants.count, grants.sessions.len()), (MAX_GRANTS, MAX_GRANTS));
         assert!(grants.find(&session(0), &TokenKey::default(), CACHE, at(1)).is_none());
         assert!(grants.find(&session(1), &TokenKey::default(), CACHE, at(1)).is_some());
     }
@@ -196,7 +197,7 @@ mod tests {
         for n in 0..5 {
             grants.keep(session(n), TokenKey::default(), grant(0, None, 100, MAX_BYTES / 4), CACHE);
         }
-        assert_eq!(grants.grants.len(), 4);
+        assert_eq!(grants.count, 4);
         assert!(grants.bytes <= MAX_BYTES);
         assert!(grants.find(&session(0), &TokenKey::default(), CACHE, at(1)).is_none());
     }
@@ -207,7 +208,7 @@ mod tests {
         for _ in 0..5 * MAX_GRANTS {
             grants.keep(session(1), TokenKey::default(), grant(0, None, 100, 3), CACHE);
         }
-        assert_eq!((grants.grants.len(), grants.bytes), (1, 3));
+        assert_eq!((grants.count, grants.bytes), (1, 3));
         assert!(grants.order.len() <= 2 * MAX_GRANTS);
         assert!(grants.find(&session(1), &TokenKey::default(), CACHE, at(1)).is_some());
     }
@@ -216,6 +217,6 @@ mod tests {
     fn no_grant_is_kept_where_the_cache_is_off() {
         let mut grants = WarmGrants::default();
         grants.keep(session(1), TokenKey::default(), grant(0, None, 100, 1), Duration::ZERO);
-        assert!(grants.grants.is_empty());
+        assert!(grants.sessions.is_empty());
     }
 }
