@@ -37,7 +37,7 @@ const { startLoad, startUpstream } = await import("./support/processes.mjs");
 const { PROGRAMS, startSide, TARGET } = await import("./support/sides.mjs");
 
 // Many short rounds: what else the machine does comes and goes within seconds.
-const sizes = values.short ? { rounds: 5, seconds: 0.3, warmUp: 1, few: 2 } : { rounds: 41, seconds: 0.3, warmUp: 5, few: 7 };
+const sizes = values.short ? { rounds: 5, seconds: 0.3, warmUp: 1, few: 7 } : { rounds: 41, seconds: 0.3, warmUp: 5, few: 7 };
 if (values.rounds !== undefined) sizes.rounds = Number(values.rounds);
 
 const stand = { upstream: await startUpstream(), load: startLoad() };
