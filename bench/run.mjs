@@ -3,7 +3,7 @@
 //
 //   --only PART,PART   of calls, bodies, start, size
 //   --rounds N         of calls, in the place of 41
-//   --short            few and short rounds: to see that it works, not to be believed
+//   --short            few rounds of calls: to see that it works, not to be believed
 //   --no-build         the Worker as it lies in build/
 //   --gate             ends with 1 where a bar is broken by more than its margin
 
@@ -37,7 +37,7 @@ const { startLoad, startUpstream } = await import("./support/processes.mjs");
 const { PROGRAMS, startSide, TARGET } = await import("./support/sides.mjs");
 
 // Many short rounds: what else the machine does comes and goes within seconds.
-const sizes = values.short ? { rounds: 5, seconds: 0.3, warmUp: 1, few: 7 } : { rounds: 41, seconds: 0.3, warmUp: 5, few: 7 };
+const sizes = { ...(values.short ? { rounds: 5, warmUp: 1 } : { rounds: 41, warmUp: 5 }), seconds: 0.3, few: 7 };
 if (values.rounds !== undefined) sizes.rounds = Number(values.rounds);
 
 const stand = { upstream: await startUpstream(), load: startLoad() };

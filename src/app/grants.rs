@@ -44,8 +44,8 @@ struct Kept {
 }
 
 impl WarmGrants {
-    /// The grant for a session and token, if it may still be used at `now`; one that may not is
-    /// dropped.
+    /// The grant for a session and token, if there is one that may be used at `now`. Those of the
+    /// session that may no longer be used are dropped.
     pub fn find(
         &mut self,
         session: &SessionKey,
@@ -53,10 +53,7 @@ impl WarmGrants {
         cache: Duration,
         now: Timestamp,
     ) -> Option<&Grant> {
-        let kept = self.sessions.get(session)?.iter().find(|kept| kept.token == *token)?;
-        if !kept.grant.is_warm(cache, now) {
-            self.drop_grants(session, |kept| kept.token == *token);
-        }
+        self.drop_grants(session, |kept| !kept.grant.is_warm(cache, now));
         self.sessions.get(session)?.iter().find(|kept| kept.token == *token).map(|kept| &kept.grant)
     }
 
