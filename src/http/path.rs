@@ -25,24 +25,17 @@ impl<'a> RequestPath<'a> {
     ///
     /// [`AmbiguousPath`] for everything that has a second reading.
     pub fn parse(path: &'a str) -> Result<Self, AmbiguousPath> {
-        let mut encoded = false;
-        for byte in path.bytes() {
-            match byte {
-                b'%' => encoded = true,
-                b'/' | b'|' | b'[' | b']' => {}
-                _ if is_pchar(byte) => {}
-                _ => return Err(AmbiguousPath),
-            }
-        }
         let segments = path.strip_prefix('/').ok_or(AmbiguousPath)?;
-        let mut rest = segments.split('/');
-        // Only the last segment may be empty: that is a trailing slash, all else is `//`.
-        let last = rest.next_back().unwrap_or_default();
-        if !last.is_empty() && is_ambiguous_segment(last, encoded) {
-            return Err(AmbiguousPath);
-        }
-        if rest.any(|segment| is_ambiguous_segment(segment, encoded)) {
-            return Err(AmbiguousPath);
+        let mut rest = segments.as_bytes();
+        loop {
+            let end = rest.iter().position(|byte| *byte == b'/');
+            let (segment, next) = rest.split_at(end.unwrap_or(rest.len()));
+            // Only the last segment may be empty: that is a trailing slash, all else is `//`.
+            if is_ambiguous_segment(segment) && !(segment.is_empty() && end.is_none()) {
+                return Err(AmbiguousPath);
+            }
+            let Some((_slash, next)) = next.split_first() else { break };
+            rest = next;
         }
         Ok(Self(path))
     }
@@ -92,10 +85,19 @@ const fn is_pchar(byte: u8) -> bool {
         )
 }
 
-/// `encoded`: there is a `%` somewhere in the path; most have none and skip the decoding.
-fn is_ambiguous_segment(segment: &str, encoded: bool) -> bool {
-    if !encoded || !segment.contains('%') {
-        return is_dots(segment.as_bytes());
+fn is_ambiguous_segment(segment: &[u8]) -> bool {
+    // What most segments are: plain from the first byte on.
+    let mut is_plain = !matches!(segment.first(), None | Some(b'.' | b';'));
+    for byte in segment {
+        match byte {
+            b'%' => is_plain = false,
+            b'|' | b'[' | b']' => {}
+            _ if is_pchar(*byte) => {}
+            _ => return true,
+        }
+    }
+    if is_plain {
+        return false;
     }
     let Some(decoded) = decode(segment) else { return true };
     is_dots(&decoded)
@@ -132,9 +134,9 @@ fn holds_another_encoding(decoded: &[u8]) -> bool {
 }
 
 /// Decodes once; `None` if a `%` isn't followed by two hexadecimal digits.
-fn decode(segment: &str) -> Option<Vec<u8>> {
+fn decode(segment: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(segment.len());
-    let mut bytes = segment.bytes();
+    let mut bytes = segment.iter().copied();
     while let Some(byte) = bytes.next() {
         if byte == b'%' {
             let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
