@@ -33,7 +33,7 @@ pub(crate) fn json(body: &Value) -> Answer {
 
 /// Whether the request's body is of this media type, parameters aside.
 pub(crate) fn has_media_type(head: &RequestHead<'_>, media_type: &str) -> bool {
-    let content_type = head.known.content_type.unwrap_or_default();
+    let content_type = head.header("content-type").unwrap_or_default();
     content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
 }
 

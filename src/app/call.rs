@@ -6,12 +6,16 @@
 //! warm grants: the request's head comes along each time, a [`Question`] says what was asked, a
 //! [`Journey`] what a forwarded call carried. So no step holds anything over an await, and no
 //! future stands in a call's way.
+//!
+//! A call like one before it is recognised by its [pass](super::passes) ahead of that:
+//! [`Calls::recall`] before [`Calls::begin`], [`Calls::recall_replied`] before [`Calls::replied`].
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     end_subject::{AdminGate, Admission},
     grants::WarmGrants,
+    passes::{Passes, Place},
     step_up,
     watch::Watch,
 };
@@ -20,8 +24,8 @@ use crate::{
     http::{
         challenge::StepUp,
         decide::{After401, Ask, Decision, Forward, Grant, decide},
-        forward::{Location, map_location},
-        head::RequestHead,
+        forward::{Location, UpstreamUrl, map_location},
+        head::{RequestHead, UnreadHead},
         message::Answer,
         navigation,
         problem::{ProblemCode, problem},
@@ -29,13 +33,14 @@ use crate::{
         route::EndpointName,
     },
     secret::Secret,
-    session::{Command, GrantedToken, Reply, SessionKey},
+    session::{Command, GrantedToken, Reply, SessionId, SessionKey, TokenKey},
     time::Timestamp,
 };
 
 /// What this isolate remembers of calls: grants, and how many sessions it has ended.
 #[derive(Debug, Default)]
 pub struct Calls {
+    passes: Passes,
     grants: WarmGrants,
     admins: AdminGate,
     /// A grant that was asked for before the last end isn't kept: the isolate that was asked to
@@ -62,6 +67,24 @@ pub enum Step<'c> {
     Held,
 }
 
+/// What is to be done next with a call like one before it.
+#[derive(Debug)]
+pub enum Known<'k> {
+    /// Send it on.
+    Forward {
+        /// Where to.
+        url: UpstreamUrl,
+        /// What the edge wrote down of everything but URL and token.
+        plan: &'k str,
+        /// The token.
+        access_token: &'k Secret<String>,
+        /// The token's facts.
+        carried: Carried,
+    },
+    /// Ask the session's object.
+    Ask(Box<Asking>),
+}
+
 /// A command for a session's object.
 #[derive(Debug)]
 pub struct Asking {
@@ -86,6 +109,13 @@ pub struct Question {
 pub struct Journey {
     /// How its response is treated.
     pub rules: ResponseRules,
+    /// Which token went along.
+    pub carried: Carried,
+}
+
+/// Which token a call carried, if any, and whether it is another try's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried {
     token: Option<TokenFacts>,
     is_renewed: bool,
 }
@@ -113,6 +143,57 @@ pub enum Relay<'r> {
 pub type Headers<'r> = [(&'r str, &'r str)];
 
 impl Calls {
+    /// What [`Self::begin`] would decide, where a pass tells without the headers being read.
+    pub fn recall<'k>(
+        &'k mut self,
+        config: &Config,
+        head: &UnreadHead<'_>,
+        now: Timestamp,
+    ) -> Option<Known<'k>> {
+        let place = Place::of(config, head)?;
+        let pass = self.passes.find(&place)?;
+        let (session, token) = (&pass.session, &place.route.token);
+        if let Some(grant) = self.grants.find(session, token, config.session.cache, now) {
+            return Some(known(head, &place, &pass.plan, &grant.token));
+        }
+        let session_id = pass.session_id(config, head)?;
+        let question = Question { asked_at: now, ends: self.ends, refused_epoch: None };
+        Some(Known::Ask(asking(session.clone(), session_id, token, question)))
+    }
+
+    /// What [`Self::replied`] would decide, where a pass tells: after a token was given.
+    pub fn recall_replied<'k>(
+        &'k mut self,
+        config: &Config,
+        head: &UnreadHead<'_>,
+        question: &Question,
+        reply: Option<&'k Reply>,
+    ) -> Option<Known<'k>> {
+        let (Some(Reply::Granted(token)), None) = (reply, question.refused_epoch) else {
+            return None;
+        };
+        let place = Place::of(config, head)?;
+        let pass = self.passes.find(&place)?;
+        if question.ends == self.ends {
+            let grant = Grant { token: (**token).clone(), asked_at: question.asked_at };
+            let (session, key) = (pass.session.clone(), place.route.token.clone());
+            self.grants.keep(session, key, grant, config.session.cache);
+        }
+        Some(known(head, &place, &pass.plan, token))
+    }
+
+    /// Keeps what was decided about a call, for the next one like it ([`Passes::keep`]).
+    pub fn remember(
+        &mut self,
+        config: &Config,
+        unread: &UnreadHead<'_>,
+        head: &RequestHead<'_>,
+        forward: Forward<'_>,
+        plan: String,
+    ) {
+        self.passes.keep(config, unread, head, forward, plan);
+    }
+
     /// Decides about a request.
     pub fn begin<'c, 'h>(
         &mut self,
@@ -190,7 +271,8 @@ impl Calls {
             Decision::Ask(ask) => Some(ask.session_id.clone()),
             _ => None,
         };
-        let decision = match (decision, journey.token) {
+        let carried = journey.carried;
+        let decision = match (decision, carried.token) {
             (Decision::Ask(ask), Some(token)) => {
                 ask.replied(Some(&Reply::Granted(Box::new(token.stand_in()))))
             }
@@ -215,7 +297,7 @@ impl Calls {
         }
         // What went on without a token, on a route that needs no session, had none to end with.
         let has_session =
-            journey.token.is_some() || forward.route.session == SessionRequirement::Required;
+            carried.token.is_some() || forward.route.session == SessionRequirement::Required;
         let watch = session
             .filter(|_| has_session && forward.route.connections == Connections::Bound)
             .map(|session_id| Box::new(Watch::new(&config.session, session_id)));
@@ -249,24 +331,17 @@ impl Calls {
     }
 
     fn ask<'c>(&self, ask: &Ask<'_, '_>, refused_epoch: Option<u64>, now: Timestamp) -> Step<'c> {
-        Step::Ask(Box::new(Asking {
-            key: ask.session_id.key(),
-            command: Command::Access {
-                session_id: ask.session_id.clone(),
-                token: ask.token.clone(),
-                refused_epoch,
-            },
-            question: Question { asked_at: now, ends: self.ends, refused_epoch },
-        }))
+        let question = Question { asked_at: now, ends: self.ends, refused_epoch };
+        let session_id = ask.session_id.clone();
+        Step::Ask(asking(session_id.key(), session_id, ask.token, question))
     }
 }
 
-impl Journey {
-    /// As a text, for the entry to come back with: the rules, whether the token is another try's, and
-    /// the token's facts where there is one, times in milliseconds.
-    pub fn to_text(&self) -> String {
-        let mut text = String::from(self.rules.as_str());
-        text.push_str(if self.is_renewed { ";1" } else { ";0" });
+impl Carried {
+    /// As a text, for the entry to come back with: whether the token is another try's, and the
+    /// token's facts where there is one, times in milliseconds.
+    pub fn to_text(self) -> String {
+        let mut text = String::from(if self.is_renewed { "1" } else { "0" });
         if let Some(TokenFacts { epoch, issued_at, expires_at }) = self.token {
             for fact in
                 [Some(epoch), Some(issued_at.as_millis()), expires_at.map(Timestamp::as_millis)]
@@ -281,7 +356,6 @@ impl Journey {
     /// What [`Self::to_text`] wrote.
     pub fn parse(text: &str) -> Option<Self> {
         let mut fields = text.split(';');
-        let rules = ResponseRules::parse(fields.next()?)?;
         let is_renewed = fields.next()? == "1";
         let token = match fields.next() {
             None => None,
@@ -294,7 +368,15 @@ impl Journey {
                 },
             }),
         };
-        Some(Self { rules, token, is_renewed })
+        Some(Self { token, is_renewed })
+    }
+}
+
+impl Journey {
+    /// Of the texts that the entry comes back with.
+    pub fn parse(rules: &str, carried: &str) -> Option<Self> {
+        let rules = ResponseRules::parse(rules)?;
+        Some(Self { rules, carried: Carried::parse(carried)? })
     }
 
     /// The API's own 401, let through.
@@ -315,14 +397,14 @@ impl Journey {
 
     /// What the API asks of the login, in place of the token's.
     fn step_up(&self, status: u16, headers: &Headers<'_>) -> Option<StepUp> {
-        if status != 401 || self.token.is_none() {
+        if status != 401 || self.carried.token.is_none() {
             return None;
         }
         find(headers, "www-authenticate").and_then(StepUp::find)
     }
 
     const fn may_ask_again(&self, status: u16) -> bool {
-        status == 401 && self.token.is_some() && !self.is_renewed
+        status == 401 && self.carried.token.is_some() && !self.carried.is_renewed
     }
 }
 
@@ -343,6 +425,28 @@ impl TokenFacts {
     }
 }
 
+fn known<'k>(
+    head: &UnreadHead<'_>,
+    place: &Place<'_>,
+    plan: &'k str,
+    token: &'k GrantedToken,
+) -> Known<'k> {
+    let url = UpstreamUrl::new(place.route, &place.origin.serialized, head.path, head.query);
+    let carried = Carried { token: Some(TokenFacts::of(token)), is_renewed: false };
+    Known::Forward { url, plan, access_token: &token.access_token, carried }
+}
+
+fn asking(
+    key: SessionKey,
+    session_id: SessionId,
+    token: &TokenKey,
+    question: Question,
+) -> Box<Asking> {
+    let refused_epoch = question.refused_epoch;
+    let command = Command::Access { session_id, token: token.clone(), refused_epoch };
+    Box::new(Asking { key, command, question })
+}
+
 fn step<'c, 'h>(
     decision: Decision<'c, 'h>,
     token: Option<TokenFacts>,
@@ -354,7 +458,8 @@ fn step<'c, 'h>(
         Decision::Endpoint(endpoint, _) => Step::Endpoint(endpoint),
         Decision::Forward(forward) => {
             let token = token.filter(|_| forward.attached.is_some());
-            let journey = Journey { rules: forward.response, token, is_renewed };
+            let journey =
+                Journey { rules: forward.response, carried: Carried { token, is_renewed } };
             Step::Forward(Box::new(forward), journey)
         }
         // A question that has its answer is never asked again.

@@ -69,7 +69,7 @@ pub(super) async fn handle<P: Ports>(
     };
     let earlier = transaction.earlier.clone();
     let return_to = transaction.return_to.clone();
-    let device = DeviceName::of(head.known.user_agent);
+    let device = DeviceName::of(head.header("user-agent"));
     let session_id = transaction.session_id.clone();
     let delete = cookies::delete_transaction(origin, name, ctx.config.provider.response_mode);
     match finish(ctx, origin, parameters, transaction, device).await {

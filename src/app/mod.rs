@@ -22,6 +22,7 @@ mod login;
 mod login_query;
 mod logout;
 pub mod metadata;
+pub mod passes;
 pub mod ports;
 pub mod refresh;
 pub mod revoke;

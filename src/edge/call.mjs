@@ -47,17 +47,31 @@ function within(sent, limit) {
   return Promise.race([sent, late]).finally(() => clearTimeout(timer));
 }
 
-// F, method, URL, binding, whether the body is kept, cache mode, time-out, the response's rules, journey,
-// names to drop, headers to set…
+// What a plan to forward says, line by line (src/edge/plans.rs tells what stands in each).
+const URL_ = 1;
+const CARRIED = 2;
+const AUTHORIZATION = 3;
+const METHOD = 4;
+const BINDING = 5;
+const KEEP = 6;
+const CACHE = 7;
+const TIMEOUT = 8;
+const RULES = 9;
+const ACCEPT_ENCODING = 10;
+const DROP = 11;
+
 function send(lines, dropped, request, body, env) {
   const headers = new Headers(request.headers);
   for (const name of dropped) headers.delete(name);
-  const init = { method: lines[1], headers: change(headers, lines, 9), redirect: "manual" };
-  if (lines[5] !== "default") init.cache = lines[5];
+  if (lines[DROP] !== "") for (const name of lines[DROP].split(",")) headers.delete(name);
+  if (lines[ACCEPT_ENCODING] !== "") headers.set("accept-encoding", lines[ACCEPT_ENCODING]);
+  if (lines[AUTHORIZATION] !== "") headers.set("authorization", lines[AUTHORIZATION]);
+  const init = { method: lines[METHOD], headers, redirect: "manual" };
+  if (lines[CACHE] !== "default") init.cache = lines[CACHE];
   if (body !== null) init.body = body;
   try {
-    const sent = lines[3] === "" ? fetch(lines[2], init) : env[lines[3]].fetch(lines[2], init);
-    return lines[6] === "" ? sent : within(sent, Number(lines[6]));
+    const sent = lines[BINDING] === "" ? fetch(lines[URL_], init) : env[lines[BINDING]].fetch(lines[URL_], init);
+    return lines[TIMEOUT] === "" ? sent : within(sent, Number(lines[TIMEOUT]));
   } catch (error) {
     return Promise.reject(error);
   }
@@ -98,7 +112,7 @@ export class Call {
   #go(plan) {
     const lines = plan.split("\n");
     if (lines[0] === "A") return answered(refusals.of(lines[1]));
-    if (lines[0] !== "F" || lines[4] !== "") return this.follow(plan);
+    if (lines[0] !== "F" || lines[KEEP] !== "") return this.follow(plan);
     const body = bodyOf(this.request);
     return send(lines, this.dropped, this.request, body, this.env).then(
       (response) => this.#answered(response, lines, body),
@@ -111,14 +125,14 @@ export class Call {
       enterWorkerHalf(this.env);
       if (response === null) return this.follow(core.upstream_unreachable());
       if (response === undefined) return this.follow(core.upstream_timed_out());
-      return relayPlain(response, lines[7]) ?? this.follow(this.#relay(response, lines), { response, journey: lines[8] }, body);
+      return relayPlain(response, lines[RULES]) ?? this.follow(this.#relay(response, lines), { response, lines }, body);
     } catch (error) {
       return fail(error, this.request, this.env);
     }
   }
 
   #relay(response, lines) {
-    return core.relay(this.head, lines[8], headText(response.status, "", response.headers), Date.now());
+    return core.relay(this.head, lines[RULES], lines[CARRIED], headText(response.status, "", response.headers), Date.now());
   }
 
   follow(plan, held = null, body = bodyOf(this.request)) {
@@ -142,7 +156,7 @@ export class Call {
             discard(held.response, ctx);
             held = null;
           }
-          if (lines[4] === "keep" && body instanceof ReadableStream) body = await request.arrayBuffer();
+          if (lines[KEEP] === "keep" && body instanceof ReadableStream) body = await request.arrayBuffer();
           let response;
           try {
             response = await send(lines, dropped, request, body, env);
@@ -156,10 +170,10 @@ export class Call {
             plan = core.upstream_timed_out();
             break;
           }
-          const plain = relayPlain(response, lines[7]);
+          const plain = relayPlain(response, lines[RULES]);
           if (plain !== undefined) return plain;
           plan = this.#relay(response, lines);
-          held = { response, journey: lines[8] };
+          held = { response, lines };
           break;
         }
         // names to drop, headers to set…
@@ -184,7 +198,7 @@ export class Call {
         }
         // no other token is to be had: the API's own 401 goes through
         case "H":
-          plan = core.relay_held(held.journey, headText(held.response.status, "", held.response.headers));
+          plan = core.relay_held(held.lines[RULES], held.lines[CARRIED], headText(held.response.status, "", held.response.headers));
           break;
         case "A":
           if (held !== null) discard(held.response, ctx);
@@ -193,7 +207,7 @@ export class Call {
           const limit = Number(lines[1]);
           const form = limit > 0 ? await boundedText(request, limit) : undefined;
           enterWorkerHalf(env);
-          return answer(await settled(core.endpoint(head, form, ...askers(env, ctx)), 60_000));
+          return answer(await settled(core.endpoint(headText(request.method, request.url, request.headers), form, ...askers(env, ctx)), 60_000));
         }
         case "S":
           if (env.ASSETS) return env.ASSETS.fetch(request);

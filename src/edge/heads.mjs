@@ -6,6 +6,9 @@ import * as core from "./core/tokenkeep.js";
 const READ = 1;
 const DROPPED = 2;
 const WHOLE = 4;
+const BARE = 8;
+// Where the letter begins.
+const LETTER = 8;
 
 // Remembers what a pure function of a short text gives. Texts are a stranger's to choose: long ones are
 // not remembered, and when there are too many it begins anew.
@@ -28,23 +31,34 @@ export class Memo {
   }
 }
 
-export const requestKinds = new Memo(64, 1_000, core.request_header);
-export const responseKinds = new Memo(64, 1_000, core.response_header);
+export const requestKinds = new Memo(64, 1_000, (name) => new Kind(core.request_header(name), name));
+export const responseKinds = new Memo(64, 1_000, (name) => new Kind(core.response_header(name), name));
+
+// What becomes of a header of this name, and what stands before its value in a head: a letter of the
+// core's, or the name.
+class Kind {
+  constructor(said, name) {
+    this.isRead = (said & READ) !== 0;
+    this.isDropped = (said & DROPPED) !== 0;
+    this.isWhole = (said & WHOLE) !== 0;
+    this.isBare = (said & BARE) !== 0;
+    this.before = said >> LETTER === 0 ? `${name}: ` : `:${String.fromCharCode(said >> LETTER)}`;
+  }
+}
 
 // A head as the core needs it: what it reads of the headers. The names of those that go no further
 // are added to `dropped`, but where that hangs on other headers: then the core sees all of them and
 // names them itself.
 export function readHead(first, second, headers, kinds, dropped) {
   let text = `${first}\n${second}\n`;
-  for (const [name, value] of headers) {
+  for (const name of headers.keys()) {
     const kind = kinds.of(name);
-    if (kind === 0) continue;
-    if (kind & WHOLE && value !== "keep-alive") {
+    if (kind.isWhole && headers.get(name) !== "keep-alive") {
       dropped.length = 0;
       return headText(first, second, headers);
     }
-    if (kind & READ) text += `${name}: ${value}\n`;
-    if (kind & DROPPED) dropped.push(name);
+    if (kind.isRead) text += `${kind.before}${kind.isBare ? "" : headers.get(name)}\n`;
+    if (kind.isDropped) dropped.push(name);
   }
   return text;
 }

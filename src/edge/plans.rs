@@ -12,24 +12,31 @@ use super::{platform::Platform, store::command_text};
 use crate::{
     app::{
         self,
-        call::{Asking, Journey, Step},
+        call::{Asking, Calls, Carried, Known, Step},
         end_subject::Admission,
         ports::AuditLog as _,
         watch::Watch,
     },
     audit::Event,
+    config::Config,
     http::{
         decide::{Forward, Replay},
-        head::RequestHead,
+        head::{RequestHead, UnreadHead},
         message::Answer,
         problem::{ProblemCode, problem},
         request_headers,
         response_headers::ResponseEdit,
     },
+    secret::Secret,
 };
 
 pub(super) fn step_text(head: &RequestHead<'_>, step: &Step<'_>) -> String {
     match step {
+        Step::Forward(forward, journey) => {
+            let token = forward.attached.as_ref().map(|attached| &attached.access_token);
+            let rest = rest_text(head, forward);
+            forward_text(forward.url.as_str(), journey.carried, token, &rest)
+        }
         Step::Answer(answer) => answered(answer),
         Step::Admit(Admission::Granted) => format!("E\n{}", app::MAX_FORM),
         Step::Admit(Admission::TooMany) => answered(&problem(ProblemCode::AdminRateLimited)),
@@ -45,8 +52,34 @@ pub(super) fn step_text(head: &RequestHead<'_>, step: &Step<'_>) -> String {
             format!("E\n{}", app::MAX_FORM)
         }
         Step::Endpoint(_) => "E\n0".to_owned(),
-        Step::Forward(forward, journey) => forward_text(head, forward, journey),
         Step::Held => "H".to_owned(),
+    }
+}
+
+/// The text of a step, which is remembered where it forwards with a token.
+pub(super) fn remembered(
+    config: &Config,
+    calls: &mut Calls,
+    unread: &UnreadHead<'_>,
+    head: &RequestHead<'_>,
+    step: Step<'_>,
+) -> String {
+    let text = step_text(head, &step);
+    if let Step::Forward(forward, _) = step
+        && forward.attached.is_some()
+    {
+        let rest = rest_text(head, &forward);
+        calls.remember(config, unread, head, *forward, rest);
+    }
+    text
+}
+
+pub(super) fn known_text(known: &Known<'_>) -> String {
+    match known {
+        Known::Forward { url, plan, access_token, carried } => {
+            forward_text(url.as_str(), *carried, Some(access_token), plan)
+        }
+        Known::Ask(asking) => asking_text(asking),
     }
 }
 
@@ -76,11 +109,24 @@ fn asking_text(asking: &Asking) -> String {
     }
 }
 
-/// `F`, method, URL, binding, whether the body is kept, the cache mode, how many milliseconds the
-/// response's head may take (empty is for ever), the response's rules, the journey, names to drop,
-/// headers to set. What a token fetched is for no cache on the way, whatever a zone's rules say.
-fn forward_text(head: &RequestHead<'_>, forward: &Forward<'_>, journey: &Journey) -> String {
-    let (rules, journey) = (journey.rules.as_str(), journey.to_text());
+/// `F`, URL, what the call carries, the value of `Authorization`, then what [`rest_text`] wrote.
+fn forward_text(url: &str, carried: Carried, token: Option<&Secret<String>>, rest: &str) -> String {
+    let carried = carried.to_text();
+    let token = token.map(|token| one_line(token.expose())).unwrap_or_default();
+    let length = url.len() + carried.len() + token.len() + rest.len() + 16;
+    let mut plan = String::with_capacity(length);
+    // RFC 6750 §2.1
+    let scheme = if token.is_empty() { "" } else { "Bearer " };
+    for piece in ["F\n", url, "\n", &carried, "\n", scheme, token, "\n", rest] {
+        plan.push_str(piece);
+    }
+    plan
+}
+
+/// Method, binding, whether the body is kept, the cache mode, how many milliseconds the response's
+/// head may take (empty is for ever), the response's rules, the value of `Accept-Encoding`, names to
+/// drop. What a token fetched is for no cache on the way, whatever a zone's rules say.
+fn rest_text(head: &RequestHead<'_>, forward: &Forward<'_>) -> String {
     let timeout = forward.route.timeout.map_or_else(String::new, |it| it.as_millis().to_string());
     // The entry has dropped by their names what it knows, unless it handed all of them over.
     let dropped = if request_headers::is_whole(head) {
@@ -88,31 +134,17 @@ fn forward_text(head: &RequestHead<'_>, forward: &Forward<'_>, journey: &Journey
     } else {
         String::new()
     };
-    let mut plan = String::with_capacity(2048);
-    for (n, line) in [
-        "F",
+    [
         forward.method.as_str(),
-        forward.url.as_str(),
         forward.binding.unwrap_or_default(),
         if forward.replay == Replay::KeepBody { "keep" } else { "" },
         if forward.attached.is_some() { "no-store" } else { "default" },
         &timeout,
-        rules,
-        &journey,
+        forward.response.as_str(),
+        forward.headers.accept_encoding.unwrap_or_default(),
         &dropped,
     ]
-    .into_iter()
-    .enumerate()
-    {
-        if n > 0 {
-            plan.push('\n');
-        }
-        plan.push_str(line);
-    }
-    for (name, value) in &forward.headers.set {
-        push_header(&mut plan, name, value.expose());
-    }
-    plan
+    .join("\n")
 }
 
 /// `R`, names to drop, headers to set.
@@ -144,13 +176,17 @@ fn push_edit(plan: &mut String, edit: &ResponseEdit<'_>) {
     }
 }
 
-/// A line break would begin another line of the plan. No header that we set can hold one; if one
-/// ever does it is cut off rather than believed.
 fn push_header(plan: &mut String, name: &str, value: &str) {
     plan.push('\n');
     plan.push_str(name);
     plan.push(':');
-    plan.push_str(value.split('\n').next().unwrap_or_default());
+    plan.push_str(one_line(value));
+}
+
+/// A line break would begin another line of the plan. No header that we set can hold one; if one
+/// ever does it is cut off rather than believed.
+fn one_line(value: &str) -> &str {
+    value.split('\n').next().unwrap_or_default()
 }
 
 /// Status, the second line, and the headers.

@@ -16,7 +16,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::{
     environment, kv_store,
     plans::{
-        answer_text, answered, called, edit_text, internal, response_head, step_text, watched_text,
+        answer_text, answered, called, edit_text, internal, known_text, remembered, response_head,
+        step_text, watched_text,
     },
     platform::{OnPlatform, Platform, timestamp},
     store::{Objects, read},
@@ -34,7 +35,7 @@ use crate::{
     audit::Event,
     config::{self, Config, Jurisdiction},
     http::{
-        head::RequestHead,
+        head::{Known, RequestHead, UnreadHead},
         message::Answer,
         page,
         problem::{ProblemCode, problem},
@@ -101,15 +102,23 @@ fn remind_of_faults() {
 /// Decides about a request.
 #[wasm_bindgen]
 pub fn plan(head: &str, now: f64) -> String {
-    with_head(head, |config, head, calls| {
-        let step = calls.begin(config, head, timestamp(now));
+    let now = timestamp(now);
+    with_unread(head, |config, unread, calls| {
+        if let Some(known) = calls.recall(config, unread, now) {
+            return known_text(&known);
+        }
+        let head = match unread.read() {
+            Ok(head) => head,
+            Err(fault) => return answered(&problem(fault.code())),
+        };
+        let step = calls.begin(config, &head, now);
         if matches!(step, Step::Answer(Answer { status: 421, .. })) {
             Platform.record(Event::OriginUnknown {
                 called: called(head.origin),
                 configured: config.origins.iter().map(|own| own.serialized.clone()).collect(),
             });
         }
-        step_text(head, &step)
+        remembered(config, calls, unread, &head, step)
     })
 }
 
@@ -118,15 +127,25 @@ pub fn plan(head: &str, now: f64) -> String {
 pub fn plan_with_reply(head: &str, question: &str, reply: &str) -> String {
     let Ok(question) = read::<Question>(question) else { return internal() };
     let reply = read(reply).ok();
-    with_head(head, |config, head, calls| {
-        step_text(head, &calls.replied(config, head, &question, reply.as_ref()))
+    with_unread(head, |config, unread, calls| {
+        if let Some(known) = calls.recall_replied(config, unread, &question, reply.as_ref()) {
+            return known_text(&known);
+        }
+        let head = match unread.read() {
+            Ok(head) => head,
+            Err(fault) => return answered(&problem(fault.code())),
+        };
+        let step = calls.replied(config, &head, &question, reply.as_ref());
+        remembered(config, calls, unread, &head, step)
     })
 }
 
-/// What the entry is to do with a request's header of this name ([`request_headers::kind`]).
+/// What the entry is to do with a request's header of this name ([`request_headers::kind`]), and in the
+/// next eight bits the letter that stands for it ([`Known::letter`]).
 #[wasm_bindgen]
-pub fn request_header(name: &str) -> u8 {
-    request_headers::kind(name)
+pub fn request_header(name: &str) -> u32 {
+    let letter = Known::letter(name).unwrap_or_default();
+    u32::from(request_headers::kind(name)) | u32::from(letter) << 8
 }
 
 /// What the entry is to do with a response's header of this name ([`response_headers::kind`]).
@@ -146,11 +165,11 @@ pub fn relay_plain(response: &str) -> String {
     edit.unwrap_or_default()
 }
 
-/// Decides what becomes of an API's response. `response` is its head as text: status, an empty
-/// line, then the headers.
+/// Decides what becomes of an API's response, by the rules and what the call carried as they stood in
+/// its plan. `response` is its head as text: status, an empty line, then the headers.
 #[wasm_bindgen]
-pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
-    let Some(journey) = Journey::parse(journey) else { return internal() };
+pub fn relay(head: &str, rules: &str, carried: &str, response: &str, now: f64) -> String {
+    let Some(journey) = Journey::parse(rules, carried) else { return internal() };
     let Some((status, _, headers)) = response_head(response) else { return internal() };
     with_head(head, |config, head, calls| {
         match calls.answered(config, head, &journey, status, &headers, timestamp(now)) {
@@ -164,8 +183,8 @@ pub fn relay(head: &str, journey: &str, response: &str, now: f64) -> String {
 
 /// Goes on with the API's own 401, where no other token could be had.
 #[wasm_bindgen]
-pub fn relay_held(journey: &str, response: &str) -> String {
-    let Some(journey) = Journey::parse(journey) else { return internal() };
+pub fn relay_held(rules: &str, carried: &str, response: &str) -> String {
+    let Some(journey) = Journey::parse(rules, carried) else { return internal() };
     let Some((status, _, headers)) = response_head(response) else { return internal() };
     match journey.held(status, &headers) {
         Ok(edit) => edit_text(&edit),
@@ -245,18 +264,28 @@ fn configured() -> Option<Rc<Config>> {
     CONFIG.with(|half| half.borrow().clone())
 }
 
-fn with_head(
+fn with_unread(
     text: &str,
-    then: impl FnOnce(&Config, &RequestHead<'_>, &mut Calls) -> String,
+    then: impl FnOnce(&Config, &UnreadHead<'_>, &mut Calls) -> String,
 ) -> String {
     let Some(config) = configured() else {
         remind_of_faults();
         return answered(&problem(ProblemCode::ConfigInvalid));
     };
-    match RequestHead::parse(text) {
+    match UnreadHead::parse(text) {
         Ok(head) => CALLS.with(|calls| then(&config, &head, &mut calls.borrow_mut())),
         Err(fault) => answered(&problem(fault.code())),
     }
+}
+
+fn with_head(
+    text: &str,
+    then: impl FnOnce(&Config, &RequestHead<'_>, &mut Calls) -> String,
+) -> String {
+    with_unread(text, |config, unread, calls| match unread.read() {
+        Ok(head) => then(config, &head, calls),
+        Err(fault) => answered(&problem(fault.code())),
+    })
 }
 
 /// The ports of one request's endpoint.

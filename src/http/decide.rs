@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     config::{Config, Connections, Navigation, Origin, Route, SessionRequirement, Upstream},
+    secret::Secret,
     session::{GrantedToken, Reply, SessionId, TokenKey, Unavailable},
     time::Timestamp,
 };
@@ -75,11 +76,12 @@ pub struct Forward<'c> {
 /// A token on a call.
 #[derive(Debug)]
 pub struct Attached {
+    /// The token.
+    pub access_token: Secret<String>,
     /// The token's epoch: what a 401 is measured against.
     pub epoch: u64,
     issued_at: Timestamp,
     expires_at: Option<Timestamp>,
-    #[expect(dead_code, reason = "held as the proof that the call may act with the session")]
     csrf: CsrfVerified,
 }
 
@@ -275,8 +277,6 @@ impl<'c, 'h> Call<'c, 'h> {
 
     fn forward(self, attached: Option<(&GrantedToken, CsrfVerified)>) -> Decision<'c, 'h> {
         let Self { origin, route, head, .. } = self;
-        let access_token = attached.as_ref().map(|(token, _)| &token.access_token);
-        let headers = request_headers::edit(head, access_token);
         Decision::Forward(Forward {
             route,
             origin,
@@ -286,7 +286,7 @@ impl<'c, 'h> Call<'c, 'h> {
                 Upstream::Url { .. } => None,
             },
             method: head.method,
-            headers,
+            headers: request_headers::edit(head),
             response: ResponseRules {
                 navigation: route.navigation,
                 // A route that needs a session forwards nothing before it was tested.
@@ -294,6 +294,7 @@ impl<'c, 'h> Call<'c, 'h> {
             },
             replay: replay(route, head),
             attached: attached.map(|(token, csrf)| Attached {
+                access_token: token.access_token.clone(),
                 epoch: token.epoch,
                 issued_at: token.issued_at,
                 expires_at: token.expires_at,
@@ -380,6 +381,11 @@ impl Forward<'_> {
 }
 
 impl Attached {
+    /// The proof that the call may act with the session.
+    pub fn into_proof(self) -> CsrfVerified {
+        self.csrf
+    }
+
     /// Younger than a quarter of its life, or than 30 s where its life isn't known. A 401 to such
     /// a token isn't about its age, and refreshing would be a loop.
     fn is_young(&self, now: Timestamp) -> bool {

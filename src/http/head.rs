@@ -1,14 +1,34 @@
 //! The head of a request, parsed once (reading, deciding and doing are three rooms).
 //!
-//! The entry module writes it as one text, `METHOD\nURL\nname: value\nname: value\n`: a single
-//! string crosses into wasm instead of one a header. Names are in lower case and a repeated
-//! header is already joined with `, `, as the runtime does both; a value can hold no line break.
-//! Headers that nobody here reads ([`Known::reads`]) may be left out, but where the head has
-//! options of a connection in it ([`super::request_headers::kind`]).
+//! The entry module writes it as one text: method, URL, and a line for each header. A single string
+//! crosses into wasm instead of one a header. Names are in lower case and a repeated header is
+//! already joined with `, `, as the runtime does both; a value can hold no line break.
+//!
+//! A line is `name: value`, or `:xvalue` with the letter of a header that is read here
+//! ([`Known::letter`]): no name is empty, so one can't be taken for the other. Headers that nobody
+//! here reads may be left out, but where the head has options of a connection in it
+//! ([`super::request_headers::kind`]): then all come, by their names. So they do for an endpoint of ours,
+//! which may look at any of them ([`RequestHead::header`]).
 //! Everything here borrows from that text.
 
 use super::{Method, path::RequestPath, problem::ProblemCode};
 use crate::config::{Config, Origin};
+
+/// A head of which no header has been read yet. Who has one has an allowed method and an unambiguous
+/// path.
+#[derive(Debug)]
+pub struct UnreadHead<'a> {
+    /// The method.
+    pub method: Method,
+    /// Scheme and authority, as in [`RequestHead`].
+    pub origin: &'a str,
+    /// The path.
+    pub path: RequestPath<'a>,
+    /// The query, as in [`RequestHead`].
+    pub query: Option<&'a str>,
+    /// The headers' lines.
+    pub headers: &'a str,
+}
 
 /// A request's head. Who has one has an allowed method and an unambiguous path.
 #[derive(Debug)]
@@ -22,84 +42,80 @@ pub struct RequestHead<'a> {
     pub path: RequestPath<'a>,
     /// What stands after the first `?`, visible ASCII only.
     pub query: Option<&'a str>,
-    /// The headers that Tokenkeep itself reads.
+    /// The headers that decide about a call.
     pub known: Known<'a>,
     headers: Vec<(&'a str, &'a str)>,
 }
 
-/// What is read of a request's headers: one list, so that what isn't in it can't be read, and
-/// needn't be handed over.
+/// What of a request's headers decides about a call, each with a letter of its own: one list, so that what isn't in it can't be read, and needn't be handed over.
 macro_rules! known {
-    ($($(#[$doc:meta])* $field:ident: $($name:literal)|+,)*) => {
-        /// The headers that Tokenkeep reads, picked up while the head is parsed.
+    ($($(#[$doc:meta])* $letter:literal $field:ident: $name:literal,)*) => {
+        /// The headers that decide about a call, picked up while the head is parsed.
         #[derive(Debug, Default)]
         pub struct Known<'a> {
             $($(#[$doc])* pub $field: Option<&'a str>,)*
         }
 
         impl<'a> Known<'a> {
-            /// Whether the value of a header of this (lower-case) name is read.
-            pub fn reads(name: &str) -> bool {
-                matches!(name, $($($name)|+)|*)
+            /// The letter that stands for a (lower-case) name, if the header is read.
+            pub fn letter(name: &str) -> Option<u8> {
+                match name {
+                    $($name => Some($letter),)*
+                    _ => None,
+                }
             }
 
-            fn keep(&mut self, name: &str, value: &'a str) {
-                match name {
-                    $($($name)|+ => self.$field = Some(value),)*
-                    _ => {}
+            /// Keeps a value by its letter; `None` if that is nobody's.
+            fn keep(&mut self, letter: u8, value: &'a str) -> Option<()> {
+                match letter {
+                    $($letter => self.$field = Some(value),)*
+                    _ => return None,
                 }
+                Some(())
             }
         }
     };
 }
 
 known! {
-    /// `Accept`
-    accept: "accept",
     /// `Accept-Encoding`
-    accept_encoding: "accept-encoding",
+    b'a' accept_encoding: "accept-encoding",
     /// `Access-Control-Request-Method`: makes an OPTIONS a preflight.
-    access_control_request_method: "access-control-request-method",
+    b'b' access_control_request_method: "access-control-request-method",
     /// `Authorization`: the administrator's; a caller's own never goes on.
-    authorization: "authorization",
+    b'c' authorization: "authorization",
     /// `CF-Connecting-IP`: the client's address, by the platform's word.
-    cf_connecting_ip: "cf-connecting-ip",
+    b'd' cf_connecting_ip: "cf-connecting-ip",
     /// `Connection`
-    connection: "connection",
+    b'e' connection: "connection",
     /// `Content-Length`
-    content_length: "content-length",
-    /// `Content-Type`
-    content_type: "content-type",
+    b'f' content_length: "content-length",
     /// `Cookie`, all of them; two lines arrive joined with `, `.
-    cookie: "cookie",
+    b'g' cookie: "cookie",
     /// `Early-Data` (RFC 8470)
-    early_data: "early-data",
+    b'h' early_data: "early-data",
     /// `Origin`
-    origin: "origin",
-    /// `Purpose`, `Sec-Purpose` or `X-Moz`, whichever came: a prefetch or prerender.
-    purpose: "purpose" | "sec-purpose" | "x-moz",
-    /// `Referer`
-    referer: "referer",
+    b'i' origin: "origin",
+    /// `Referer`: that one came. By its letter it comes without its value.
+    b'j' referer: "referer",
     /// `Sec-Fetch-Dest`
-    sec_fetch_dest: "sec-fetch-dest",
+    b'k' sec_fetch_dest: "sec-fetch-dest",
     /// `Sec-Fetch-Mode`
-    sec_fetch_mode: "sec-fetch-mode",
+    b'l' sec_fetch_mode: "sec-fetch-mode",
     /// `Sec-Fetch-Site`
-    sec_fetch_site: "sec-fetch-site",
+    b'm' sec_fetch_site: "sec-fetch-site",
     /// `Sec-WebSocket-Key`
-    sec_websocket_key: "sec-websocket-key",
+    b'n' sec_websocket_key: "sec-websocket-key",
     /// `Sec-WebSocket-Version`
-    sec_websocket_version: "sec-websocket-version",
+    b'o' sec_websocket_version: "sec-websocket-version",
     /// `Service-Worker`: the script of one is asked for.
-    service_worker: "service-worker",
+    b'p' service_worker: "service-worker",
     /// `Transfer-Encoding`
-    transfer_encoding: "transfer-encoding",
+    b'q' transfer_encoding: "transfer-encoding",
     /// `Upgrade`
-    upgrade: "upgrade",
-    /// `User-Agent`
-    user_agent: "user-agent",
+    b'r' upgrade: "upgrade",
     /// `X-Tokenkeep`, the static header of the CSRF layers.
-    x_tokenkeep: "x-tokenkeep",
+    b's' x_tokenkeep: "x-tokenkeep",
 }
 
 /// Why a head is refused.
@@ -127,6 +143,44 @@ impl HeadFault {
     }
 }
 
+impl<'a> UnreadHead<'a> {
+    /// Parses the first two lines of the entry module's text.
+    ///
+    /// # Errors
+    ///
+    /// The first [`HeadFault`], in the order of the text.
+    pub fn parse(text: &'a str) -> Result<Self, HeadFault> {
+        let mut headers = text;
+        let method = Method::parse(line(&mut headers)).ok_or(HeadFault::MethodUnknown)?;
+        let (origin, path, query) = split_url(line(&mut headers))?;
+        let path = RequestPath::parse(path).map_err(|_| HeadFault::PathAmbiguous)?;
+        Ok(Self { method, origin, path, query, headers })
+    }
+
+    /// Reads the headers.
+    ///
+    /// # Errors
+    ///
+    /// [`HeadFault::Malformed`] for a line that isn't a header's.
+    pub fn read(&self) -> Result<RequestHead<'a>, HeadFault> {
+        let Self { method, origin, path, query, headers: mut rest } = *self;
+        let mut known = Known::default();
+        let mut headers = Vec::new();
+        while !rest.is_empty() {
+            let line = line(&mut rest);
+            if let [b':', letter, ..] = line.as_bytes() {
+                let value = line.get(2..).unwrap_or_default();
+                known.keep(*letter, value).ok_or(HeadFault::Malformed)?;
+            } else if !line.is_empty() {
+                let (name, value) = split_line(line).ok_or(HeadFault::Malformed)?;
+                Known::letter(name).and_then(|letter| known.keep(letter, value));
+                headers.push((name, value));
+            }
+        }
+        Ok(RequestHead { method, origin, path, query, known, headers })
+    }
+}
+
 impl<'a> RequestHead<'a> {
     /// Parses the entry module's text.
     ///
@@ -134,26 +188,16 @@ impl<'a> RequestHead<'a> {
     ///
     /// The first [`HeadFault`], in the order of the text.
     pub fn parse(text: &'a str) -> Result<Self, HeadFault> {
-        let mut lines = text.split('\n');
-        let method = lines.next().unwrap_or_default();
-        let url = lines.next().unwrap_or_default();
-        let method = Method::parse(method).ok_or(HeadFault::MethodUnknown)?;
-        let (origin, path, query) = split_url(url)?;
-        let path = RequestPath::parse(path).map_err(|_| HeadFault::PathAmbiguous)?;
-        let mut known = Known::default();
-        let mut headers = Vec::with_capacity(24);
-        for line in lines {
-            if line.is_empty() {
-                continue;
-            }
-            let (name, value) = split_line(line).ok_or(HeadFault::Malformed)?;
-            known.keep(name, value);
-            headers.push((name, value));
-        }
-        Ok(Self { method, origin, path, query, known, headers })
+        UnreadHead::parse(text)?.read()
     }
 
-    /// All headers, in the order in which they came.
+    /// The value of any header, by its (lower-case) name: for endpoints of ours, since all headers come
+    /// with those. What decides about a call is in [`Self::known`].
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers().find(|(found, _)| *found == name).map(|(_, value)| value)
+    }
+
+    /// The headers that came by their names, in the order in which they came.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + '_ {
         self.headers.iter().copied()
     }
@@ -161,7 +205,7 @@ impl<'a> RequestHead<'a> {
     /// Which of the configured origins the request is for, compared byte for byte. `Host` is the
     /// sender's to choose: userinfo, lists and unknown hosts all end here (attack list 6.5).
     pub fn our_origin<'c>(&self, config: &'c Config) -> Option<&'c Origin> {
-        config.origins.iter().find(|origin| origin.serialized == self.origin)
+        our_origin(config, self.origin)
     }
 
     /// A document that a person navigated to in a window or tab of their own (not in a frame,
@@ -172,14 +216,15 @@ impl<'a> RequestHead<'a> {
         }
         match (self.known.sec_fetch_mode, self.known.sec_fetch_dest) {
             (Some(mode), Some(dest)) => mode == "navigate" && dest == "document",
-            (None, None) => self.known.accept.is_some_and(|accept| accept.contains("text/html")),
+            (None, None) => self.header("accept").is_some_and(|it| it.contains("text/html")),
             _ => false,
         }
     }
 
-    /// Sent by a prefetch, a prerender or a preview: must start nothing.
-    pub const fn is_speculative(&self) -> bool {
-        self.known.purpose.is_some()
+    /// Sent by a prefetch, a prerender or a preview (`Purpose`, `Sec-Purpose` or `X-Moz`, whichever came):
+    /// must start nothing.
+    pub fn is_speculative(&self) -> bool {
+        ["purpose", "sec-purpose", "x-moz"].iter().any(|name| self.header(name).is_some())
     }
 
     /// A CORS preflight (Fetch Standard, "CORS-preflight request").
@@ -199,18 +244,36 @@ impl<'a> RequestHead<'a> {
     }
 }
 
+/// See [`RequestHead::our_origin`].
+pub(crate) fn our_origin<'c>(config: &'c Config, origin: &str) -> Option<&'c Origin> {
+    config.origins.iter().find(|own| own.serialized == origin)
+}
+
+/// Takes a line off the text.
+fn line<'a>(text: &mut &'a str) -> &'a str {
+    let end = text.bytes().position(|byte| byte == b'\n');
+    let (line, rest) = match end {
+        Some(end) => (text.get(..end), text.get(end + 1..)),
+        None => (Some(*text), None),
+    };
+    *text = rest.unwrap_or_default();
+    line.unwrap_or_default()
+}
+
 /// Origin, path and query. Not by a URL parser: that would repair what has to be refused.
 fn split_url(url: &str) -> Result<(&str, &str, Option<&str>), HeadFault> {
-    let authority_at = url.find("://").ok_or(HeadFault::Malformed)? + 3;
-    let authority = url.get(authority_at..).ok_or(HeadFault::Malformed)?;
+    let scheme = url.bytes().position(|byte| byte == b':').ok_or(HeadFault::Malformed)?;
+    let authority = url.get(scheme..).and_then(|rest| rest.strip_prefix("://"));
+    let authority = authority.ok_or(HeadFault::Malformed)?;
     // `http://app.example*` and `http://app.example?x` have no path of their own: refused.
-    let end = authority.find(['/', '?', '#', '\\']).ok_or(HeadFault::Malformed)?;
-    let (origin, target) = url.split_at_checked(authority_at + end).ok_or(HeadFault::Malformed)?;
+    let end = authority.bytes().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'\\'));
+    let origin_end = scheme + 3 + end.ok_or(HeadFault::Malformed)?;
+    let (origin, target) = url.split_at_checked(origin_end).ok_or(HeadFault::Malformed)?;
     if !target.starts_with('/') {
         return Err(HeadFault::Malformed);
     }
-    let (path, query) = match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
+    let (path, query) = match target.bytes().position(|byte| byte == b'?') {
+        Some(mark) => (target.get(..mark).unwrap_or_default(), target.get(mark + 1..)),
         None => (target, None),
     };
     // `#` would end the query at the upstream; the runtime cuts fragments off, so none arrives.

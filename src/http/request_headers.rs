@@ -15,7 +15,6 @@
 use std::borrow::Cow;
 
 use super::head::{Known, RequestHead};
-use crate::secret::Secret;
 
 /// Dropped by name, in normal form (lower case, `-` for `_` and `.`): ours and the browser's own,
 /// hop-by-hop (RFC 9110 §7.6.1), and what tells an API who the user is, where the request comes
@@ -122,32 +121,36 @@ const HANDSHAKE: [&str; 3] = ["sec-websocket-extensions", "sec-websocket-protoco
 
 /// What there is to know of a request's header by its name alone: bits of [`kind`].
 pub mod kinds {
-    /// Its value is read.
+    /// It is read.
     pub const READ: u8 = 1;
     /// It stays here.
     pub const DROPPED: u8 = 2;
     /// What goes on of the other headers hangs on its value: the core is to see all of them. (A
-    /// `connection: keep-alive` says nothing about another header.)
+    /// `connection: keep-alive` says nothing about another header, and is itself not handed over.)
     pub const WHOLE: u8 = 4;
+    /// With [`READ`]: that it came is read, but not its value.
+    pub const BARE: u8 = 8;
 }
 
 /// What the entry is to do with a header of this (lower-case) name: hand its value over, leave it
 /// out of what goes on to an API, or hand all headers over and leave the rest to [`edit`].
 pub fn kind(name: &str) -> u8 {
     let bit = |is: bool, bit| if is { bit } else { 0 };
-    bit(Known::reads(name), kinds::READ)
+    let is_whole = matches!(name, "connection" | "upgrade");
+    bit(Known::letter(name).is_some() && !is_whole, kinds::READ)
         | bit(is_dropped(name), kinds::DROPPED)
-        | bit(matches!(name, "connection" | "upgrade"), kinds::WHOLE)
+        | bit(is_whole, kinds::WHOLE)
+        | bit(name == "referer", kinds::BARE)
 }
 
 /// What is changed about a request's headers on their way to an API, besides what stays here by its
 /// name ([`RequestEdit::dropped`]).
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestEdit {
     /// A WebSocket is asked for: its handshake goes on.
     pub is_socket: bool,
-    /// Headers to set, after the deletions.
-    pub set: Vec<(&'static str, Secret<String>)>,
+    /// What `Accept-Encoding` says then, where one came.
+    pub accept_encoding: Option<&'static str>,
 }
 
 impl RequestEdit {
@@ -168,25 +171,11 @@ pub fn is_whole(head: &RequestHead<'_>) -> bool {
         || head.known.connection.is_some_and(|options| options != "keep-alive")
 }
 
-/// The edit for `head`, with the access token that is attached, if any.
-pub fn edit(head: &RequestHead<'_>, access_token: Option<&Secret<String>>) -> RequestEdit {
-    let mut set = Vec::with_capacity(2);
-    if let Some(accepted) = head.known.accept_encoding {
-        // workerd decodes and encodes these two only; the rest would come back as it is.
-        set.push(("accept-encoding", Secret::from(accept_encoding(accepted))));
-    }
-    if let Some(token) = access_token {
-        set.push(("authorization", bearer(token)));
-    }
-    RequestEdit { is_socket: head.asks_for_socket(), set }
-}
-
-/// The value of `Authorization` (RFC 6750 §2.1).
-pub(crate) fn bearer(token: &Secret<String>) -> Secret<String> {
-    let mut value = String::with_capacity(7 + token.expose().len());
-    value.push_str("Bearer ");
-    value.push_str(token.expose());
-    Secret::new(value)
+/// The edit for `head`. (An access token is attached elsewhere: [`super::decide::Attached`].)
+pub fn edit(head: &RequestHead<'_>) -> RequestEdit {
+    // workerd decodes and encodes gzip and br only; the rest would come back as it is.
+    let accept_encoding = head.known.accept_encoding.map(accept_encoding);
+    RequestEdit { is_socket: head.asks_for_socket(), accept_encoding }
 }
 
 /// Whether a header of this name stays here.

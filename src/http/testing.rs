@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::Method;
+use super::{
+    Method,
+    head::Known,
+    request_headers::{kind, kinds},
+};
 use crate::{
     config::{
         ClientAuth, Config, Connections, CsrfPolicy, Navigation, Origin, ProviderConfig, Route,
@@ -116,4 +120,21 @@ pub(crate) fn token(epoch: u64, issued_at: Timestamp) -> GrantedToken {
         expires_at: Some(issued_at.after(Duration::from_secs(400))),
         session_deadline: NOW.after(Duration::from_secs(3600)),
     }
+}
+
+/// The headers as the entry hands them over, and the names that it drops without asking.
+pub(crate) fn handed_over(headers: &[(&str, &str)]) -> (String, Vec<String>) {
+    let is = |name: &str, bit| kind(name) & bit != 0;
+    if headers.iter().any(|(name, value)| is(name, kinds::WHOLE) && *value != "keep-alive") {
+        let lines = headers.iter().map(|(name, value)| format!("{name}: {value}\n"));
+        return (lines.collect(), vec![]);
+    }
+    let mut text = String::new();
+    for (name, value) in headers.iter().filter(|(name, _)| is(name, kinds::READ)) {
+        let letter = char::from(Known::letter(name).unwrap());
+        let value = if is(name, kinds::BARE) { "" } else { value };
+        text.push_str(&format!(":{letter}{value}\n"));
+    }
+    let dropped = headers.iter().filter(|(name, _)| is(name, kinds::DROPPED));
+    (text, dropped.map(|(name, _)| (*name).to_owned()).collect())
 }

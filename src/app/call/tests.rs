@@ -72,13 +72,16 @@ fn a_journey_comes_back_as_it_went() {
         for token in [None, Some(token), Some(TokenFacts { expires_at: Some(later(9)), ..token })] {
             for flag in [false, true] {
                 let rules = ResponseRules { navigation, is_personal: flag };
-                let journey = Journey { rules, token, is_renewed: !flag };
-                assert_eq!(Journey::parse(&journey.to_text()), Some(journey));
+                let carried = Carried { token, is_renewed: !flag };
+                let journey = Journey { rules, carried };
+                assert_eq!(Journey::parse(rules.as_str(), &carried.to_text()), Some(journey));
             }
         }
     }
-    for text in ["", "refuse", "refuse;0;1", "refuse;0;x;1;1", "other;0", "refuse;0;1;1;x"] {
-        assert_eq!(Journey::parse(text), None, "{text}");
+    for (rules, carried) in
+        [("", "0"), ("other", "0"), ("refuse", "0;1"), ("refuse", "0;x;1;1"), ("refuse", "0;1;1;x")]
+    {
+        assert_eq!(Journey::parse(rules, carried), None, "{rules} {carried}");
     }
 }
 
@@ -455,8 +458,8 @@ fn a_journey_and_a_question_hold_no_token_and_no_session() {
         let asked = asking(calls.begin(config, head, NOW));
         let question = serde_json::to_string(&asked.question).unwrap();
         let journey = journey(calls.replied(config, head, &asked.question, Some(&granted(1))));
-        let journey = journey.to_text();
-        for text in [question, journey] {
+        let carried = journey.carried.to_text();
+        for text in [question, carried] {
             assert!(!text.contains("the-access-token"), "{text}");
             assert!(!text.contains(&crate::base64url::encode([9; 32])), "{text}");
         }

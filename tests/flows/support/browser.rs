@@ -321,6 +321,5 @@ pub(crate) enum Called {
 }
 
 fn bearer(forward: &Forward<'_>) -> Option<String> {
-    let (_, value) = forward.headers.set.iter().find(|(name, _)| *name == "authorization")?;
-    Some(value.expose().strip_prefix("Bearer ").unwrap().to_owned())
+    Some(forward.attached.as_ref()?.access_token.expose().clone())
 }
