@@ -12,7 +12,7 @@ use super::{platform::Platform, store::command_text};
 use crate::{
     app::{
         self,
-        call::{Asking, Calls, Carried, Known, Step},
+        call::{Asking, Calls, Carried, Journey, Known, Step},
         end_subject::Admission,
         ports::AuditLog as _,
         watch::Watch,
@@ -32,11 +32,6 @@ use crate::{
 
 pub(super) fn step_text(head: &RequestHead<'_>, step: &Step<'_>) -> String {
     match step {
-        Step::Forward(forward, journey) => {
-            let token = forward.attached.as_ref().map(|attached| &attached.access_token);
-            let rest = rest_text(head, forward);
-            forward_text(forward.url.as_str(), journey.carried, token, &rest)
-        }
         Step::Answer(answer) => answered(answer),
         Step::Admit(Admission::Granted) => format!("E\n{}", app::MAX_FORM),
         Step::Admit(Admission::TooMany) => answered(&problem(ProblemCode::AdminRateLimited)),
@@ -52,6 +47,9 @@ pub(super) fn step_text(head: &RequestHead<'_>, step: &Step<'_>) -> String {
             format!("E\n{}", app::MAX_FORM)
         }
         Step::Endpoint(_) => "E\n0".to_owned(),
+        Step::Forward(forward, journey) => {
+            decided_text(forward, journey, &rest_text(head, forward))
+        }
         Step::Held => "H".to_owned(),
     }
 }
@@ -64,14 +62,18 @@ pub(super) fn remembered(
     head: &RequestHead<'_>,
     step: Step<'_>,
 ) -> String {
-    let text = step_text(head, &step);
-    if let Step::Forward(forward, _) = step
-        && forward.attached.is_some()
-    {
-        let rest = rest_text(head, &forward);
+    let Step::Forward(forward, journey) = step else { return step_text(head, &step) };
+    let rest = rest_text(head, &forward);
+    let text = decided_text(&forward, &journey, &rest);
+    if forward.attached.is_some() {
         calls.remember(config, unread, head, *forward, rest);
     }
     text
+}
+
+fn decided_text(forward: &Forward<'_>, journey: &Journey, rest: &str) -> String {
+    let token = forward.attached.as_ref().map(|attached| &attached.access_token);
+    forward_text(forward.url.as_str(), journey.carried, token, rest)
 }
 
 pub(super) fn known_text(known: &Known<'_>) -> String {

@@ -35,7 +35,7 @@ use crate::{
     audit::Event,
     config::{self, Config, Jurisdiction},
     http::{
-        head::{Known, RequestHead, UnreadHead},
+        head::{HeadFault, Known, RequestHead, UnreadHead},
         message::Answer,
         page,
         problem::{ProblemCode, problem},
@@ -105,12 +105,9 @@ pub fn plan(head: &str, now: f64) -> String {
     let now = timestamp(now);
     with_unread(head, |config, unread, calls| {
         if let Some(known) = calls.recall(config, unread, now) {
-            return known_text(&known);
+            return Ok(known_text(&known));
         }
-        let head = match unread.read() {
-            Ok(head) => head,
-            Err(fault) => return answered(&problem(fault.code())),
-        };
+        let head = unread.read()?;
         let step = calls.begin(config, &head, now);
         if matches!(step, Step::Answer(Answer { status: 421, .. })) {
             Platform.record(Event::OriginUnknown {
@@ -118,7 +115,7 @@ pub fn plan(head: &str, now: f64) -> String {
                 configured: config.origins.iter().map(|own| own.serialized.clone()).collect(),
             });
         }
-        remembered(config, calls, unread, &head, step)
+        Ok(remembered(config, calls, unread, &head, step))
     })
 }
 
@@ -129,14 +126,11 @@ pub fn plan_with_reply(head: &str, question: &str, reply: &str) -> String {
     let reply = read(reply).ok();
     with_unread(head, |config, unread, calls| {
         if let Some(known) = calls.recall_replied(config, unread, &question, reply.as_ref()) {
-            return known_text(&known);
+            return Ok(known_text(&known));
         }
-        let head = match unread.read() {
-            Ok(head) => head,
-            Err(fault) => return answered(&problem(fault.code())),
-        };
+        let head = unread.read()?;
         let step = calls.replied(config, &head, &question, reply.as_ref());
-        remembered(config, calls, unread, &head, step)
+        Ok(remembered(config, calls, unread, &head, step))
     })
 }
 
@@ -266,26 +260,22 @@ fn configured() -> Option<Rc<Config>> {
 
 fn with_unread(
     text: &str,
-    then: impl FnOnce(&Config, &UnreadHead<'_>, &mut Calls) -> String,
+    then: impl FnOnce(&Config, &UnreadHead<'_>, &mut Calls) -> Result<String, HeadFault>,
 ) -> String {
     let Some(config) = configured() else {
         remind_of_faults();
         return answered(&problem(ProblemCode::ConfigInvalid));
     };
-    match UnreadHead::parse(text) {
-        Ok(head) => CALLS.with(|calls| then(&config, &head, &mut calls.borrow_mut())),
-        Err(fault) => answered(&problem(fault.code())),
-    }
+    UnreadHead::parse(text)
+        .and_then(|head| CALLS.with(|calls| then(&config, &head, &mut calls.borrow_mut())))
+        .unwrap_or_else(|fault| answered(&problem(fault.code())))
 }
 
 fn with_head(
     text: &str,
     then: impl FnOnce(&Config, &RequestHead<'_>, &mut Calls) -> String,
 ) -> String {
-    with_unread(text, |config, unread, calls| match unread.read() {
-        Ok(head) => then(config, &head, calls),
-        Err(fault) => answered(&problem(fault.code())),
-    })
+    with_unread(text, |config, unread, calls| Ok(then(config, &unread.read()?, calls)))
 }
 
 /// The ports of one request's endpoint.

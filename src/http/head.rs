@@ -47,7 +47,8 @@ pub struct RequestHead<'a> {
     headers: Vec<(&'a str, &'a str)>,
 }
 
-/// What of a request's headers decides about a call, each with a letter of its own: one list, so that what isn't in it can't be read, and needn't be handed over.
+/// What of a request's headers decides about a call, each with a letter of its own: one list, so that
+/// what isn't in it can't be read, and needn't be handed over.
 macro_rules! known {
     ($($(#[$doc:meta])* $letter:literal $field:ident: $name:literal,)*) => {
         /// The headers that decide about a call, picked up while the head is parsed.
