@@ -8,9 +8,10 @@ import { NAMES } from "./support/sides.mjs";
 export function report(run) {
   const { date, cores, memory_gb, system, workerd, node, sizes } = run;
   return [
-    `${date.replace("T", " ")} UTC; ${cores} cores, ${memory_gb} GB, ${system}, workerd ${workerd}, Node ${node}; ${sizes.rounds} rounds of calls, ${sizes.few} of large bodies and starts.`,
+    `${date.replace("T", " ")} UTC; ${cores} cores, ${memory_gb} GB, ${system}, workerd ${workerd}, Node ${node}; ${sizes.processes} processes of each side with ${sizes.rounds} rounds of calls in each, ${sizes.few} of large bodies and starts.`,
     section("Bars", ["", "bar", "margin", "this run", ""], judged(run).map((one) => [one.what, one.bar, one.margin, spread(one), one.verdict])),
     ...callTables(run.calls),
+    ...socketTables(run.sockets),
     ...bodyTables(run.bodies),
     run.start && section("Start: process to first answer, ms", ["", "beyond (a)'s", "of CPU", "in all", "of CPU"], rows(run.start, ({ more, moreCpu, wall, cpu }) => [more, moreCpu, wall, cpu].map(whole))),
     run.size && section("Bundle, KB", ["", "raw", "gzip"], rows(run.size, ({ raw, gzip }) => [raw, gzip].map(round))),
@@ -34,6 +35,18 @@ function callTables(calls) {
         ["", "CPU µs a call", "calls a second", "p50 ms", "p99 ms", "memory after, MB"],
         rows(calls[connections], ({ cpu, rate, p50, p99, rss }) => [whole(cpu), whole(rate), round(p50), round(p99), whole(rss)]),
       ),
+    ),
+  ];
+}
+
+function socketTables(sockets) {
+  if (sockets === undefined) return [];
+  const { messages, open } = sockets;
+  return [
+    section(
+      "WebSockets: an echo of 200 bytes on 16, and memory for each of 500 that are silent",
+      ["", "CPU against (a)", "CPU µs an echo", "echoes a second", "p50 ms", "p99 ms", "KB a socket"],
+      rows(messages, ({ cpu, rate, p50, p99 }, key) => [key === "a" ? "1" : spread(ratio(messages, key, "a")), whole(cpu), whole(rate), round(p50), round(p99), whole(open[key] * 1024)]),
     ),
   ];
 }

@@ -1,9 +1,10 @@
 // `npm run bench`: what a call costs, side by side with Workers that are written in JavaScript.
 // Prints tables in Markdown and writes all figures under target/bench/. See docs/bench.md.
 //
-//   --only PART,PART   of calls, bodies, start, size
-//   --rounds N         of calls, in the place of 41
-//   --short            few rounds of calls: to see that it works, not to be believed
+//   --only PART,PART   of calls, sockets, bodies, start, size
+//   --processes N      of each side, one after the other, in the place of 5
+//   --rounds N         of calls in each, in the place of 11
+//   --short            two processes, two rounds: to see that it works, not to be believed
 //   --no-build         the Worker as it lies in build/
 //   --gate             ends with 1 where a bar is broken by more than its margin
 
@@ -13,12 +14,12 @@ import { parseArgs } from "node:util";
 
 import { underNewNode } from "../scripts/node22.mjs";
 
-const PARTS = ["calls", "bodies", "start", "size"];
+const PARTS = ["calls", "sockets", "bodies", "start", "size"];
 const CONNECTIONS = [16, 2];
 
 await underNewNode(fileURLToPath(import.meta.url));
 const { values } = parseArgs({
-  options: { only: { type: "string" }, rounds: { type: "string" }, short: { type: "boolean" }, "no-build": { type: "boolean" }, gate: { type: "boolean" } },
+  options: { only: { type: "string" }, processes: { type: "string" }, rounds: { type: "string" }, short: { type: "boolean" }, "no-build": { type: "boolean" }, gate: { type: "boolean" } },
 });
 const parts = values.only?.split(",") ?? PARTS;
 const unknown = parts.find((part) => !PARTS.includes(part));
@@ -29,57 +30,77 @@ const { machine } = await import("../tests/fire/support/report.mjs");
 const { check } = await import("./check.mjs");
 const { judged } = await import("./bars.mjs");
 const { measureBodies } = await import("./measure/bodies.mjs");
-const { measureCalls } = await import("./measure/calls.mjs");
+const { measureCalls, together } = await import("./measure/calls.mjs");
+const { eachMedian, measureOpen } = await import("./measure/sockets.mjs");
+const { MOST_PROCESSES } = await import("./measure/ratio.mjs");
 const { sizes: measureSize } = await import("./measure/size.mjs");
 const { measureStart } = await import("./measure/start.mjs");
 const { report } = await import("./report.mjs");
 const { startLoad, startUpstream } = await import("./support/processes.mjs");
 const { PROGRAMS, startSide, TARGET } = await import("./support/sides.mjs");
 
-// Many short rounds: what else the machine does comes and goes within seconds.
-const sizes = { ...(values.short ? { rounds: 5, warmUp: 1 } : { rounds: 41, warmUp: 5 }), seconds: 0.3, few: 7 };
-if (values.rounds !== undefined) sizes.rounds = Number(values.rounds);
+// Many short rounds, since what else the machine does comes and goes within seconds; and several processes of
+// each side, since a process has its luck for as long as it lives.
+const sizes = { ...(values.short ? { processes: 2, rounds: 2, warmUp: 1 } : { processes: 5, rounds: 11, warmUp: 4 }), seconds: 0.3, few: 7, sockets: 500 };
+for (const name of ["processes", "rounds"]) if (values[name] !== undefined) sizes[name] = Number(values[name]);
+if (sizes.processes < 2 || sizes.processes > MOST_PROCESSES) throw new Error(`--processes: 2 to ${MOST_PROCESSES}`);
 
 const stand = { upstream: await startUpstream(), load: startLoad() };
-const sides = {};
 const run = { ...machine(), sizes };
+let sides = {};
 try {
+  const runs = { 16: [], 2: [], middle: [], messages: [], open: [] };
+  for (let nth = 0; nth < (parts.some((part) => part !== "size" && part !== "start") ? sizes.processes : 1); nth += 1) {
+    await begin();
+    const { a, b, c, d, e, f, s, t } = sides;
+    if (nth === 0) {
+      if (parts.includes("size")) run.size = measureSize([a, b, c, d, e]);
+      if (parts.includes("start")) run.start = await measureStart([a, b, e], { rounds: sizes.few });
+      if (parts.includes("bodies")) run.bodies = await measureBodies(stand, [a, b, e], { rounds: sizes.few, bytes: 100_000_000 });
+    }
+    if (parts.includes("calls")) {
+      const rows = [
+        ...[a, b, c, d, e, f].map((side) => ({ key: side.letter, side, bytes: 1_024 })),
+        { key: "g1", side: e, how: { session: false }, status: 401 },
+        { key: "g2", side: e, how: { site: "cross-site" }, status: 403 },
+      ];
+      // With fewer connections what was compiled stays compiled.
+      runs[16].push(await measureCalls(stand, rows, { ...sizes, connections: 16 }));
+      runs[2].push(await measureCalls(stand, rows, { ...sizes, warmUp: 1, connections: 2 }));
+    }
+    if (parts.includes("bodies")) {
+      const rows = [a, b, e].map((side) => ({ key: side.letter, side, how: { path: "/bytes/65536" }, bytes: 65_536 }));
+      runs.middle.push(await measureCalls(stand, rows, { ...sizes, connections: 16 }));
+    }
+    if (parts.includes("sockets")) {
+      const rows = [a, s, t].map((side) => ({ key: side.letter, side, status: 101, bytes: 200 }));
+      runs.messages.push(await measureCalls(stand, rows, { ...sizes, connections: 16 }));
+      runs.open.push(await measureOpen(stand, [a, s, t], sizes.sockets));
+    }
+    await end();
+    say(`processes ${nth + 1}`);
+  }
+  if (parts.includes("calls")) run.calls = Object.fromEntries(CONNECTIONS.map((connections) => [connections, together(runs[connections])]));
+  if (parts.includes("bodies")) run.bodies.middle = together(runs.middle);
+  if (parts.includes("sockets")) run.sockets = { messages: together(runs.messages), open: eachMedian(runs.open) };
+} finally {
+  await end();
+  stand.upstream.stop();
+  stand.load.stop();
+}
+
+/** Every side, started anew, with a session of its own. */
+async function begin() {
   for (const letter of Object.keys(PROGRAMS)) {
+    if (PROGRAMS[letter].route !== undefined && !parts.includes("sockets")) continue;
     sides[letter] = await startSide(letter, stand.upstream);
     if (letter !== "a") await check(sides[letter], stand.upstream);
   }
-  say("every side does its whole job");
-  const { a, b, c, d, e, f } = sides;
-  if (parts.includes("size")) run.size = measureSize([a, b, c, d, e]);
-  if (parts.includes("start")) run.start = await measureStart([a, b, e], { rounds: sizes.few });
-  if (parts.includes("bodies")) run.bodies = await bodies([a, b, e]);
-  if (parts.includes("calls")) run.calls = await calls();
+}
 
-  async function calls() {
-    const rows = [
-      ...[a, b, c, d, e, f].map((side) => ({ key: side.letter, side, bytes: 1_024 })),
-      { key: "g1", side: e, how: { session: false }, status: 401 },
-      { key: "g2", side: e, how: { site: "cross-site" }, status: 403 },
-    ];
-    const figures = {};
-    for (const connections of CONNECTIONS) {
-      figures[connections] = await measureCalls(stand, rows, { ...sizes, connections });
-      say(`calls, ${connections} connections`);
-    }
-    return figures;
-  }
-
-  async function bodies(three) {
-    const rows = three.map((side) => ({ key: side.letter, side, how: { path: "/bytes/65536" }, bytes: 65_536 }));
-    const large = await measureBodies(stand, three, { rounds: sizes.few, bytes: 100_000_000 });
-    const middle = await measureCalls(stand, rows, { ...sizes, connections: 16 });
-    say("bodies");
-    return { ...large, middle };
-  }
-} finally {
+async function end() {
   await Promise.all(Object.values(sides).map((side) => side.stop()));
-  stand.upstream.stop();
-  stand.load.stop();
+  sides = {};
 }
 
 mkdirSync(TARGET, { recursive: true });

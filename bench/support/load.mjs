@@ -1,10 +1,14 @@
 // The load: a process of its own that keeps connections open and asks the same on each, one request
-// at a time. Bare sockets, since whatever it costs is taken from the machine that is measured on.
+// at a time; or says the same on WebSockets and waits for the echo. Bare sockets for the former, since
+// whatever it costs is taken from the machine that is measured on.
 //
 // Orders come as messages, one after the other: `open` connections, `run` (for so long, or so often; gives
 // what it saw), `close`.
 
+import { once } from "node:events";
 import net from "node:net";
+
+import { WebSocket } from "ws";
 
 const CRLF2 = Buffer.from("\r\n\r\n");
 
@@ -25,6 +29,11 @@ class Connection {
     this.socket.on("data", (chunk) => this.#take(chunk));
     this.socket.on("error", (error) => this.#failed?.(error));
     this.socket.on("close", () => this.#failed?.(new Error("the connection was closed")));
+    this.opened = once(this.socket, "connect");
+  }
+
+  close() {
+    this.socket.removeAllListeners("close").destroy();
   }
 
   /** One request and its whole answer. */
@@ -75,14 +84,36 @@ class Connection {
   }
 }
 
+/** A WebSocket; what it says comes back. */
+class Socket {
+  constructor({ port, socket: { path, headers }, bytes }) {
+    this.message = PIECE.subarray(0, bytes);
+    this.socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, { headers, perMessageDeflate: false });
+    this.socket.on("error", () => {});
+    this.opened = once(this.socket, "open");
+  }
+
+  /** One message and its echo. */
+  async ask() {
+    const echo = once(this.socket, "message", { signal: AbortSignal.timeout(30_000) });
+    this.socket.send(this.message);
+    const [data] = await echo;
+    return { status: 101, bytes: data.length };
+  }
+
+  close() {
+    this.socket.terminate();
+  }
+}
+
 const NOTHING = Buffer.alloc(0);
 const PIECE = Buffer.alloc(256 * 1024, "0123456789abcdef");
 let connections = [];
 
 const ORDERS = {
   async open({ count, ...target }) {
-    connections = Array.from({ length: count }, () => new Connection(target));
-    await Promise.all(connections.map(({ socket }) => new Promise((done, failed) => socket.once("connect", done).once("error", failed))));
+    connections = Array.from({ length: count }, () => new (target.socket === undefined ? Connection : Socket)(target));
+    await Promise.all(connections.map(({ opened }) => opened));
   },
 
   /** Asks for so many seconds, or so many times; every answer has to be the expected one. */
@@ -110,7 +141,7 @@ const ORDERS = {
   },
 
   close() {
-    for (const { socket } of connections) socket.removeAllListeners("close").destroy();
+    for (const connection of connections) connection.close();
     connections = [];
   },
 };

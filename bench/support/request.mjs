@@ -33,3 +33,20 @@ export function requestText({ port, cookies }, { path = "/bytes/1024", length, s
     "\r\n",
   ].join("\r\n");
 }
+
+/** The handshake of a WebSocket of the page's own. */
+export function handshake({ port, cookies }) {
+  const host = `localhost:${port}`;
+  return {
+    path: "/api/echo",
+    headers: {
+      Host: host,
+      Origin: `http://${host}`,
+      "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
+      "Sec-Fetch-Site": "same-origin",
+      "Sec-Fetch-Mode": "websocket",
+      "Sec-Fetch-Dest": "websocket",
+      Cookie: cookies.map((pair) => pair.join("=")).join("; "),
+    },
+  };
+}

@@ -22,6 +22,8 @@ export const PROGRAMS = {
   d: { name: "JavaScript, sealed cookie (jose)", peer: "sealed" },
   e: { name: "Tokenkeep, warm", settings: { cache_seconds: 60 } },
   f: { name: "Tokenkeep, cold", settings: { cache_seconds: 0 } },
+  s: { name: 'Tokenkeep, `connections = "pass"`', settings: {}, route: { connections: "pass" } },
+  t: { name: 'Tokenkeep, `connections = "bound"`', settings: {}, route: { connections: "bound" } },
 };
 
 /** What the report calls its rows. */
@@ -79,10 +81,10 @@ async function bundled(peer) {
 }
 
 /** The built Worker as it is, with a session that came of a login at a real provider. */
-async function startTokenkeep(letter, { settings, more }, upstream) {
+async function startTokenkeep(letter, { settings, route, more }, upstream) {
   const world = await startWorld({
     provider: { accessTokenTtl: 7_200, idTokenTtl: 86_400 },
-    routes: () => [{ path: "/api/*", upstream: { url: upstream.url }, strip_prefix: true, session: "required", resource: AUDIENCE }],
+    routes: () => [{ path: "/api/*", upstream: { url: upstream.url }, strip_prefix: true, session: "required", resource: AUDIENCE, ...route }],
     settings: { session: { idle_minutes: 1_440, absolute_hours: 24, ...settings } },
     worker: { kind: Built, folder: path.join(TARGET, letter), more },
   });

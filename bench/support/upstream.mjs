@@ -5,8 +5,11 @@
 //   POST /sink      reads the body, answers with its length
 //   GET  /seen      the head of the request before this one, as it came
 //   GET  /status/N  that status, with a Location if it is a redirect
+//   GET  /echo      a WebSocket that says back what it hears
 
 import net from "node:net";
+
+import { WebSocketServer } from "ws";
 
 const CRLF2 = Buffer.from("\r\n\r\n");
 /** Ordinary, and some that mustn't reach a browser that believes them to be ours. */
@@ -27,6 +30,11 @@ const HEADERS = [
 const PIECE = Buffer.alloc(256 * 1024, "0123456789abcdef");
 const whole = new Map();
 let seen = "";
+const echoes = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+echoes.on("connection", (socket) => {
+  socket.on("error", () => {});
+  socket.on("message", (data, binary) => socket.send(data, { binary }));
+});
 
 const server = net.createServer({ noDelay: true }, (socket) => {
   let held = Buffer.alloc(0);
@@ -47,7 +55,8 @@ const server = net.createServer({ noDelay: true }, (socket) => {
     const rest = held.subarray(end + 4);
     held = Buffer.alloc(0);
     const [method, target] = head.slice(0, head.indexOf("\r\n")).split(" ");
-    if (method === "GET") respond(socket, target, head);
+    if (target === "/echo") upgrade(socket, method, target, head, rest);
+    else if (method === "GET") respond(socket, target, head);
     else {
       seen = head;
       body = new Body(head);
@@ -70,6 +79,14 @@ function respond(socket, target, head) {
   let response = whole.get(size);
   if (response === undefined) whole.set(size, (response = Buffer.concat([Buffer.from(headOf(200, size)), PIECE.subarray(0, size)])));
   socket.write(response);
+}
+
+/** From here on the connection is the library's. */
+function upgrade(socket, method, url, head, rest) {
+  seen = head;
+  socket.removeAllListeners("data");
+  const headers = Object.fromEntries(head.split("\r\n").slice(1).map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 1).trim()]));
+  echoes.handleUpgrade({ method, url, headers }, socket, rest, (opened) => echoes.emit("connection", opened));
 }
 
 const headOf = (status, length, more = "") => `HTTP/1.1 ${status} Said\r\n${HEADERS}\r\nContent-Length: ${length}${more}\r\n\r\n`;
