@@ -7,15 +7,13 @@
 //! [`Journey`] what a forwarded call carried. So no step holds anything over an await, and no
 //! future stands in a call's way.
 //!
-//! A call like one before it is recognised by its [pass](super::passes) ahead of that:
-//! [`Calls::recall`] before [`Calls::begin`], [`Calls::recall_replied`] before [`Calls::replied`].
-
-use serde::{Deserialize, Serialize};
+//! A call like one before it is recognised by its [pass](super::passes) in place of that
+//! ([`recall`]).
 
 use super::{
     end_subject::{AdminGate, Admission},
     grants::WarmGrants,
-    passes::{Passes, Place},
+    passes::Passes,
     step_up,
     watch::Watch,
 };
@@ -24,8 +22,8 @@ use crate::{
     http::{
         challenge::StepUp,
         decide::{After401, Ask, Decision, Forward, Grant, decide},
-        forward::{Location, UpstreamUrl, map_location},
-        head::{RequestHead, UnreadHead},
+        forward::{Location, map_location},
+        head::RequestHead,
         message::Answer,
         navigation,
         problem::{ProblemCode, problem},
@@ -33,9 +31,11 @@ use crate::{
         route::EndpointName,
     },
     secret::Secret,
-    session::{Command, GrantedToken, Reply, SessionId, SessionKey, TokenKey},
+    session::{Command, GrantedToken, Reply, SessionKey},
     time::Timestamp,
 };
+
+pub mod recall;
 
 /// What this isolate remembers of calls: grants, and how many sessions it has ended.
 #[derive(Debug, Default)]
@@ -67,24 +67,6 @@ pub enum Step<'c> {
     Held,
 }
 
-/// What is to be done next with a call like one before it.
-#[derive(Debug)]
-pub enum Known<'k> {
-    /// Send it on.
-    Forward {
-        /// Where to.
-        url: UpstreamUrl,
-        /// What the edge wrote down of everything but URL and token.
-        plan: &'k str,
-        /// The token.
-        access_token: &'k Secret<String>,
-        /// The token's facts.
-        carried: Carried,
-    },
-    /// Ask the session's object.
-    Ask(Box<Asking>),
-}
-
 /// A command for a session's object.
 #[derive(Debug)]
 pub struct Asking {
@@ -97,7 +79,7 @@ pub struct Asking {
 }
 
 /// What was asked, as [`Calls::replied`] needs it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
     asked_at: Timestamp,
     ends: u64,
@@ -143,57 +125,6 @@ pub enum Relay<'r> {
 pub type Headers<'r> = [(&'r str, &'r str)];
 
 impl Calls {
-    /// What [`Self::begin`] would decide, where a pass tells without the headers being read.
-    pub fn recall<'k>(
-        &'k mut self,
-        config: &Config,
-        head: &UnreadHead<'_>,
-        now: Timestamp,
-    ) -> Option<Known<'k>> {
-        let place = Place::of(config, head)?;
-        let pass = self.passes.find(&place)?;
-        let (session, token) = (&pass.session, &place.route.token);
-        if let Some(grant) = self.grants.find(session, token, config.session.cache, now) {
-            return Some(known(head, &place, &pass.plan, &grant.token));
-        }
-        let session_id = pass.session_id(config, head)?;
-        let question = Question { asked_at: now, ends: self.ends, refused_epoch: None };
-        Some(Known::Ask(asking(session.clone(), session_id, token, question)))
-    }
-
-    /// What [`Self::replied`] would decide, where a pass tells: after a token was given.
-    pub fn recall_replied<'k>(
-        &'k mut self,
-        config: &Config,
-        head: &UnreadHead<'_>,
-        question: &Question,
-        reply: Option<&'k Reply>,
-    ) -> Option<Known<'k>> {
-        let (Some(Reply::Granted(token)), None) = (reply, question.refused_epoch) else {
-            return None;
-        };
-        let place = Place::of(config, head)?;
-        let pass = self.passes.find(&place)?;
-        if question.ends == self.ends {
-            let grant = Grant { token: (**token).clone(), asked_at: question.asked_at };
-            let (session, key) = (pass.session.clone(), place.route.token.clone());
-            self.grants.keep(session, key, grant, config.session.cache);
-        }
-        Some(known(head, &place, &pass.plan, token))
-    }
-
-    /// Keeps what was decided about a call, for the next one like it ([`Passes::keep`]).
-    pub fn remember(
-        &mut self,
-        config: &Config,
-        unread: &UnreadHead<'_>,
-        head: &RequestHead<'_>,
-        forward: Forward<'_>,
-        plan: String,
-    ) {
-        self.passes.keep(config, unread, head, forward, plan);
-    }
-
     /// Decides about a request.
     pub fn begin<'c, 'h>(
         &mut self,
@@ -209,11 +140,11 @@ impl Calls {
             decision => return step(decision, None, false),
         };
         let key = ask.session_id.key();
-        let Some(grant) = self.grants.find(&key, ask.token, config.session.cache, now) else {
+        let Some(kept) = self.grants.find(&key, ask.token, config.session.cache, now) else {
             return self.ask(&ask, None, now);
         };
-        let token = TokenFacts::of(&grant.token);
-        match ask.granted(grant, now) {
+        let token = TokenFacts::of(&kept.grant.token);
+        match ask.granted(&kept.grant, now) {
             Ok(decision) => step(decision, Some(token), false),
             Err(ask) => self.ask(&ask, None, now),
         }
@@ -333,7 +264,30 @@ impl Calls {
     fn ask<'c>(&self, ask: &Ask<'_, '_>, refused_epoch: Option<u64>, now: Timestamp) -> Step<'c> {
         let question = Question { asked_at: now, ends: self.ends, refused_epoch };
         let session_id = ask.session_id.clone();
-        Step::Ask(asking(session_id.key(), session_id, ask.token, question))
+        let key = session_id.key();
+        let command = Command::Access { session_id, token: ask.token.clone(), refused_epoch };
+        Step::Ask(Box::new(Asking { key, command, question }))
+    }
+}
+
+impl Question {
+    /// As a text, for the entry to come back with: when it was asked (in milliseconds), how many
+    /// sessions had been ended here, and the epoch that an API refused, if one did.
+    pub fn to_text(self) -> String {
+        let refused = self.refused_epoch.map_or_else(String::new, |epoch| epoch.to_string());
+        format!("{};{};{refused}", self.asked_at.as_millis(), self.ends)
+    }
+
+    /// What [`Self::to_text`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut fields = text.split(';');
+        let asked_at = Timestamp::from_millis(fields.next()?.parse().ok()?);
+        let ends = fields.next()?.parse().ok()?;
+        let refused_epoch = match fields.next()? {
+            "" => None,
+            epoch => Some(epoch.parse().ok()?),
+        };
+        Some(Self { asked_at, ends, refused_epoch })
     }
 }
 
@@ -423,28 +377,6 @@ impl TokenFacts {
             session_deadline: Timestamp::default(),
         }
     }
-}
-
-fn known<'k>(
-    head: &UnreadHead<'_>,
-    place: &Place<'_>,
-    plan: &'k str,
-    token: &'k GrantedToken,
-) -> Known<'k> {
-    let url = UpstreamUrl::new(place.route, &place.origin.serialized, head.path, head.query);
-    let carried = Carried { token: Some(TokenFacts::of(token)), is_renewed: false };
-    Known::Forward { url, plan, access_token: &token.access_token, carried }
-}
-
-fn asking(
-    key: SessionKey,
-    session_id: SessionId,
-    token: &TokenKey,
-    question: Question,
-) -> Box<Asking> {
-    let refused_epoch = question.refused_epoch;
-    let command = Command::Access { session_id, token: token.clone(), refused_epoch };
-    Box::new(Asking { key, command, question })
 }
 
 fn step<'c, 'h>(

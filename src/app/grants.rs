@@ -36,11 +36,14 @@ pub struct WarmGrants {
     serial: u64,
 }
 
+/// A grant as it is kept.
 #[derive(Debug)]
-struct Kept {
+pub struct Kept {
     token: TokenKey,
-    grant: Grant,
-    serial: u64,
+    /// The grant.
+    pub grant: Grant,
+    /// No other grant of this isolate has it; never 0.
+    pub serial: u64,
 }
 
 impl WarmGrants {
@@ -52,15 +55,22 @@ impl WarmGrants {
         token: &TokenKey,
         cache: Duration,
         now: Timestamp,
-    ) -> Option<&Grant> {
+    ) -> Option<&Kept> {
         self.drop_grants(session, |kept| !kept.grant.is_warm(cache, now));
-        self.sessions.get(session)?.iter().find(|kept| kept.token == *token).map(|kept| &kept.grant)
+        self.sessions.get(session)?.iter().find(|kept| kept.token == *token)
     }
 
     /// Keeps a grant, in the place of an earlier one; drops the oldest where there are too many.
-    pub fn keep(&mut self, session: SessionKey, token: TokenKey, grant: Grant, cache: Duration) {
+    /// Gives its serial, or nothing where none is kept.
+    pub fn keep(
+        &mut self,
+        session: SessionKey,
+        token: TokenKey,
+        grant: Grant,
+        cache: Duration,
+    ) -> Option<u64> {
         if cache.is_zero() {
-            return;
+            return None;
         }
         self.drop_grants(&session, |kept| kept.token == token);
         self.serial = self.serial.wrapping_add(1);
@@ -73,6 +83,7 @@ impl WarmGrants {
             let Some((oldest, serial)) = self.order.pop_front() else { break };
             self.drop_grants(&oldest, |kept| kept.serial == serial);
         }
+        Some(self.serial)
     }
 
     /// Forgets every grant of a session: at its logout here, at once.

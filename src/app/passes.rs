@@ -1,125 +1,122 @@
-//! Passes: what was decided about calls, kept by all that it hangs on.
+//! Passes: what was decided about calls, for the entry to recognise the next one like it.
 //!
 //! Whether a call may act with a session, and what is changed about its head, hangs on its origin,
 //! route, method and headers, and on nothing else of its URL ([`decide`](crate::http::decide)). A
-//! page sends the same headers with nearly every call, so what was decided is kept under a digest of
-//! them: the next call's URL is read, and the rest is there.
+//! page sends the same headers with nearly every call. So the entry keeps what was decided under
+//! method and headers, byte for byte, with the number of a pass; of the next call that has the same
+//! only number and URL come here.
 //!
 //! A pass holds no clock, no token and no word about the session's life. Whether it lives is found
 //! out for each call, so nothing that ends a session has to end a pass. And it holds no secret: the
-//! cookie can be read neither from it nor from its digest.
+//! session's key is its object's name.
 
-use std::{collections::HashMap, ops::Range};
-
-use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
 
 use crate::{
-    config::{Config, Origin, Route},
+    config::{Config, Route},
     http::{
         cookies,
         csrf::CsrfVerified,
         decide::Forward,
-        head::{RequestHead, UnreadHead, our_origin},
+        forward::UrlRule,
+        head::{RequestHead, RequestUrl},
         route::{self, Target},
     },
-    session::{SessionId, SessionKey},
+    session::{SessionId, SessionKey, TokenKey},
+    time::Timestamp,
 };
 
 /// How many passes are kept at most; where there are more it begins anew.
 pub const MAX_PASSES: usize = 4_096;
 
-/// The longest headers that are looked for, in bytes: longer ones are read faster than hashed.
-pub const MAX_HEADERS: usize = 1_024;
-
 /// The passes of one isolate.
 #[derive(Debug, Default)]
 pub struct Passes {
-    known: HashMap<[u8; 32], Pass>,
+    known: HashMap<u64, Pass>,
+    last: u64,
 }
 
-/// A call that may act with its session. Made only of one that was decided so.
+/// Calls that may act with a session. Made only of one that was decided so.
 #[derive(Debug)]
 pub struct Pass {
-    /// Whose it is.
+    /// Whose they are.
     pub session: SessionKey,
-    /// What the edge wrote down of everything but URL and token.
-    pub plan: String,
-    /// Where the headers hold the cookie's value. Its tag was right.
-    cookie: Range<usize>,
-    #[expect(dead_code, reason = "held as the proof that the call may act with the session")]
+    /// Which origin they come to, and by which route they go, as places in the configuration.
+    origin: usize,
+    route: usize,
+    #[expect(dead_code, reason = "held as the proof that the calls may act with the session")]
     proof: CsrfVerified,
 }
 
-/// What is looked at of a head to find its pass.
+/// A pass as the entry needs it.
 #[derive(Debug)]
-pub struct Place<'c> {
-    /// The origin that it came to.
-    pub origin: &'c Origin,
-    /// The route.
-    pub route: &'c Route,
-    digest: [u8; 32],
-}
-
-impl<'c> Place<'c> {
-    /// `None` for what no pass is kept for: another origin, no route, long headers.
-    pub fn of(config: &'c Config, head: &UnreadHead<'_>) -> Option<Self> {
-        if head.headers.len() > MAX_HEADERS {
-            return None;
-        }
-        let origin = our_origin(config, head.origin)?;
-        let Target::Route(route) = route::choose(config, head.path) else { return None };
-        let nth_origin = config.origins.iter().position(|own| std::ptr::eq(own, origin))?;
-        let nth_route = config.routes.iter().position(|own| std::ptr::eq(own, route))?;
-        // Each part ends where its length or the line break says, so no two heads make one text.
-        let digest = Sha256::new()
-            .chain_update((nth_origin as u64).to_be_bytes())
-            .chain_update((nth_route as u64).to_be_bytes())
-            .chain_update(head.method.as_str())
-            .chain_update("\n")
-            .chain_update(head.headers);
-        Some(Self { origin, route, digest: digest.finalize().into() })
-    }
+pub struct Kept<'c> {
+    /// The pass's number. None is given twice, by a later instance neither.
+    pub number: u64,
+    /// Where the calls go.
+    pub url: UrlRule<'c>,
+    /// Whose they are.
+    pub session_id: SessionId,
+    /// Which token they carry.
+    pub token: &'c TokenKey,
 }
 
 impl Passes {
-    /// The pass of a call, if one like it was decided before.
-    pub fn find(&self, place: &Place<'_>) -> Option<&Pass> {
-        self.known.get(&place.digest)
+    /// The pass of this number, if a call to this URL has it, with its route.
+    pub fn find<'c>(
+        &self,
+        config: &'c Config,
+        number: u64,
+        url: &str,
+    ) -> Option<(&Pass, &'c Route)> {
+        let url = RequestUrl::parse(url).ok()?;
+        let pass = self.known.get(&number)?;
+        let origin = config.origins.get(pass.origin)?;
+        let Target::Route(route) = route::choose(config, url.path) else { return None };
+        let is_meant = origin.serialized == url.origin
+            && std::ptr::eq(route, config.routes.get(pass.route)?)
+            && UrlRule::new(route, origin).reaches(url);
+        is_meant.then_some((pass, route))
     }
 
-    /// Keeps what was decided about a call with a token: `forward` is that, and `plan` what the edge
-    /// wrote down of it. Not for a body or a socket, whose headers hardly come twice.
-    pub fn keep(
+    /// The pass of this number, where its call was found to have it.
+    pub fn found<'c>(&self, config: &'c Config, number: u64) -> Option<(&Pass, &'c Route)> {
+        let pass = self.known.get(&number)?;
+        Some((pass, config.routes.get(pass.route)?))
+    }
+
+    /// Keeps what was decided about a call with a token. Not for a body or a socket, whose headers
+    /// hardly come twice.
+    pub fn keep<'c>(
         &mut self,
-        config: &Config,
-        unread: &UnreadHead<'_>,
+        config: &'c Config,
         head: &RequestHead<'_>,
-        forward: Forward<'_>,
-        plan: String,
-    ) {
-        let pass = || {
-            if head.has_body() || forward.headers.is_socket {
-                return None;
-            }
-            let value = cookies::session(head.known.cookie, forward.origin)?;
-            let session = config.session.keys.open_cookie(value)?.key();
-            let at = unread.headers.find(value)?;
-            let proof = forward.attached?.into_proof();
-            Some(Pass { session, plan, cookie: at..at + value.len(), proof })
+        forward: Forward<'c>,
+        now: Timestamp,
+    ) -> Option<Kept<'c>> {
+        let Forward { route, origin, .. } = forward;
+        let url = UrlRule::new(route, origin);
+        let RequestHead { origin: called, path, query, .. } = *head;
+        if head.has_body()
+            || forward.headers.is_socket
+            || !url.reaches(RequestUrl { origin: called, path, query })
+        {
+            return None;
+        }
+        let value = cookies::session(head.known.cookie, origin)?;
+        let session_id = config.session.keys.open_cookie(value)?;
+        let pass = Pass {
+            session: session_id.key(),
+            origin: config.origins.iter().position(|own| std::ptr::eq(own, origin))?,
+            route: config.routes.iter().position(|own| std::ptr::eq(own, route))?,
+            proof: forward.attached?.into_proof(),
         };
-        let Some(place) = Place::of(config, unread) else { return };
-        let Some(pass) = pass() else { return };
         if self.known.len() >= MAX_PASSES {
             self.known.clear();
         }
-        self.known.insert(place.digest, pass);
-    }
-}
-
-impl Pass {
-    /// The session's id, from the head that the pass was found by.
-    pub fn session_id(&self, config: &Config, head: &UnreadHead<'_>) -> Option<SessionId> {
-        config.session.keys.open_cookie(head.headers.get(self.cookie.clone())?)
+        self.last = now.as_millis().max(self.last.saturating_add(1));
+        self.known.insert(self.last, pass);
+        Some(Kept { number: self.last, url, session_id, token: &route.token })
     }
 }
 

@@ -4,8 +4,10 @@ import * as core from "./core/tokenkeep.js";
 import { answer, answered, fail, refusals } from "./answers.mjs";
 import { ask, askers } from "./ask.mjs";
 import { relaySocket, relayStream } from "./connections.mjs";
-import { Memo, change, headText, readHead, requestKinds, responseKinds } from "./heads.mjs";
+import { Memo, change, headText, readHeaders, requestKinds, responseKinds } from "./heads.mjs";
 import { enterWorkerHalf, jurisdiction, settled, store } from "./instance.mjs";
+import { NO_GRANT, findPass, keepPass } from "./passes.mjs";
+import { ACCEPT_ENCODING, AUTHORIZATION, BINDING, CACHE, CARRIED, DROP, KEEP, METHOD, RULES, TIMEOUT, URL_ } from "./plans.mjs";
 
 function relayResponse(response, lines) {
   const answer = new Response(response.body, response);
@@ -19,7 +21,8 @@ const edits = new Memo(1_000, 500, (text) => core.relay_plain(text).split("\n"))
 // An API's response where nothing but its headers has to be looked at; else nothing.
 function relayPlain(response, rules) {
   const dropped = [];
-  const lines = edits.of(readHead(response.status, rules, response.headers, responseKinds, dropped));
+  const headers = readHeaders(response.headers, responseKinds, dropped);
+  const lines = edits.of(`${response.status}\n${rules}\n${headers}`);
   if (lines[0] !== "R") return undefined;
   const answer = relayResponse(response, lines);
   for (const name of dropped) answer.headers.delete(name);
@@ -47,63 +50,85 @@ function within(sent, limit) {
   return Promise.race([sent, late]).finally(() => clearTimeout(timer));
 }
 
-// What a plan to forward says, line by line (src/edge/plans.rs tells what stands in each).
-const URL_ = 1;
-const CARRIED = 2;
-const AUTHORIZATION = 3;
-const METHOD = 4;
-const BINDING = 5;
-const KEEP = 6;
-const CACHE = 7;
-const TIMEOUT = 8;
-const RULES = 9;
-const ACCEPT_ENCODING = 10;
-const DROP = 11;
-
-function send(lines, dropped, request, body, env) {
+function send(url, authorization, lines, dropped, request, body, env) {
   const headers = new Headers(request.headers);
   for (const name of dropped) headers.delete(name);
   if (lines[DROP] !== "") for (const name of lines[DROP].split(",")) headers.delete(name);
   if (lines[ACCEPT_ENCODING] !== "") headers.set("accept-encoding", lines[ACCEPT_ENCODING]);
-  if (lines[AUTHORIZATION] !== "") headers.set("authorization", lines[AUTHORIZATION]);
+  if (authorization !== "") headers.set("authorization", authorization);
   const init = { method: lines[METHOD], headers, redirect: "manual" };
   if (lines[CACHE] !== "default") init.cache = lines[CACHE];
   if (body !== null) init.body = body;
   try {
-    const sent = lines[BINDING] === "" ? fetch(lines[URL_], init) : env[lines[BINDING]].fetch(lines[URL_], init);
+    const sent = lines[BINDING] === "" ? fetch(url, init) : env[lines[BINDING]].fetch(url, init);
     return lines[TIMEOUT] === "" ? sent : within(sent, Number(lines[TIMEOUT]));
   } catch (error) {
     return Promise.reject(error);
   }
 }
 
-// A request, and what was made of its head.
+// A request, and what was made of its headers.
 export class Call {
   constructor(request, env, ctx) {
     this.request = request;
     this.env = env;
     this.ctx = ctx;
     this.dropped = [];
-    this.head = readHead(request.method, request.url, request.headers, requestKinds, this.dropped);
+    this.headers = readHeaders(request.headers, requestKinds, this.dropped);
+  }
+
+  get head() {
+    return `${this.request.method}\n${this.request.url}\n${this.headers}`;
+  }
+
+  // All that is decided by, but the URL.
+  get key() {
+    return `${this.request.method}\n${this.headers}`;
   }
 
   // Most calls are sent on as they are and answered plainly, or answered by us; some after one question.
   // No async function is in the way of those.
   begin() {
-    const plan = core.plan(this.head, Date.now());
+    const now = Date.now();
+    const pass = findPass(this.key, this.request.url, now);
+    return (pass === undefined ? undefined : this.#recall(pass, now)) ?? this.#decide(now);
+  }
+
+  // A call like one before it; nothing where the core has to see all of it.
+  #recall(pass, now) {
+    const { url } = this.request;
+    const said = core.recall(pass.number, url, now);
+    if (said > 0) {
+      const grant = said === pass.grant.serial ? pass.grant : pass.take(core.granted(pass.number, now));
+      return grant && this.#forward(pass.to(url), grant.authorization, grant.carried, pass.lines);
+    }
+    pass.grant = NO_GRANT;
+    if (said === 0 || store === "kv") return undefined;
+    return this.#ask(pass.name, pass.command, `${now};${-1 - said};`, pass);
+  }
+
+  #decide(now) {
+    const plan = core.plan(this.head, now);
     if (!plan.startsWith("K") || store === "kv") return this.#go(plan);
     const [, name, command, question] = plan.split("\n");
+    return this.#ask(name, command, question);
+  }
+
+  #ask(name, command, question, pass) {
     return ask(this.env.SESSIONS, jurisdiction, name, command).then(
-      (reply) => this.#replied(question, reply),
+      (reply) => this.#replied(question, reply, pass),
       // An empty reply is the core's word for a store that didn't answer.
-      () => this.#replied(question, ""),
+      () => this.#replied(question, "", pass),
     );
   }
 
-  #replied(question, reply) {
+  #replied(question, reply, pass) {
     try {
       enterWorkerHalf(this.env);
-      return this.#go(core.plan_with_reply(this.head, question, reply));
+      const { url } = this.request;
+      const grant = pass?.isCurrent ? pass.take(core.recall_replied(pass.number, url, question, reply)) : undefined;
+      if (grant !== undefined) return this.#forward(pass.to(url), grant.authorization, grant.carried, pass.lines);
+      return this.#go(core.plan_with_reply(this.head, question, reply, Date.now()));
     } catch (error) {
       return fail(error, this.request, this.env);
     }
@@ -113,26 +138,31 @@ export class Call {
     const lines = plan.split("\n");
     if (lines[0] === "A") return answered(refusals.of(lines[1]));
     if (lines[0] !== "F" || lines[KEEP] !== "") return this.follow(plan);
+    keepPass(this.key, lines);
+    return this.#forward(lines[URL_], lines[AUTHORIZATION], lines[CARRIED], lines);
+  }
+
+  #forward(url, authorization, carried, lines) {
     const body = bodyOf(this.request);
-    return send(lines, this.dropped, this.request, body, this.env).then(
-      (response) => this.#answered(response, lines, body),
+    return send(url, authorization, lines, this.dropped, this.request, body, this.env).then(
+      (response) => this.#answered(response, lines[RULES], carried, body),
       () => this.#answered(null),
     );
   }
 
-  #answered(response, lines, body) {
+  #answered(response, rules, carried, body) {
     try {
       enterWorkerHalf(this.env);
       if (response === null) return this.follow(core.upstream_unreachable());
       if (response === undefined) return this.follow(core.upstream_timed_out());
-      return relayPlain(response, lines[RULES]) ?? this.follow(this.#relay(response, lines), { response, lines }, body);
+      return relayPlain(response, rules) ?? this.follow(this.#relay(response, rules, carried), { response, rules, carried }, body);
     } catch (error) {
       return fail(error, this.request, this.env);
     }
   }
 
-  #relay(response, lines) {
-    return core.relay(this.head, lines[RULES], lines[CARRIED], headText(response.status, "", response.headers), Date.now());
+  #relay(response, rules, carried) {
+    return core.relay(this.head, rules, carried, headText(response.status, "", response.headers), Date.now());
   }
 
   follow(plan, held = null, body = bodyOf(this.request)) {
@@ -142,7 +172,7 @@ export class Call {
   // Does what the core's plans say until there is a response. Bodies stay native on both ways. `held` is
   // the API's response, while the core says what becomes of it.
   async #follow(plan, held, body) {
-    const { request, env, ctx, head, dropped } = this;
+    const { request, env, ctx, dropped } = this;
     for (;;) {
       const lines = plan.split("\n");
       switch (lines[0]) {
@@ -157,9 +187,10 @@ export class Call {
             held = null;
           }
           if (lines[KEEP] === "keep" && body instanceof ReadableStream) body = await request.arrayBuffer();
+          keepPass(this.key, lines);
           let response;
           try {
-            response = await send(lines, dropped, request, body, env);
+            response = await send(lines[URL_], lines[AUTHORIZATION], lines, dropped, request, body, env);
           } catch {
             enterWorkerHalf(env);
             plan = core.upstream_unreachable();
@@ -170,10 +201,11 @@ export class Call {
             plan = core.upstream_timed_out();
             break;
           }
-          const plain = relayPlain(response, lines[RULES]);
+          const [rules, carried] = [lines[RULES], lines[CARRIED]];
+          const plain = relayPlain(response, rules);
           if (plain !== undefined) return plain;
-          plan = this.#relay(response, lines);
-          held = { response, lines };
+          plan = this.#relay(response, rules, carried);
+          held = { response, rules, carried };
           break;
         }
         // names to drop, headers to set…
@@ -193,12 +225,12 @@ export class Call {
             // An empty reply is the core's word for a store that didn't answer.
           }
           enterWorkerHalf(env);
-          plan = core.plan_with_reply(head, lines[3], reply);
+          plan = core.plan_with_reply(this.head, lines[3], reply, Date.now());
           break;
         }
         // no other token is to be had: the API's own 401 goes through
         case "H":
-          plan = core.relay_held(held.lines[RULES], held.lines[CARRIED], headText(held.response.status, "", held.response.headers));
+          plan = core.relay_held(held.rules, held.carried, headText(held.response.status, "", held.response.headers));
           break;
         case "A":
           if (held !== null) discard(held.response, ctx);

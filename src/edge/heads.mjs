@@ -46,16 +46,16 @@ class Kind {
   }
 }
 
-// A head as the core needs it: what it reads of the headers. The names of those that go no further
-// are added to `dropped`, but where that hangs on other headers: then the core sees all of them and
+// Headers as the core needs them, a line for each that it reads. The names of those that go no further are
+// added to `dropped`, but where that hangs on other headers: then the core sees all of them and
 // names them itself.
-export function readHead(first, second, headers, kinds, dropped) {
-  let text = `${first}\n${second}\n`;
+export function readHeaders(headers, kinds, dropped) {
+  let text = "";
   for (const name of headers.keys()) {
     const kind = kinds.of(name);
     if (kind.isWhole && headers.get(name) !== "keep-alive") {
       dropped.length = 0;
-      return headText(first, second, headers);
+      return allHeaders(headers);
     }
     if (kind.isRead) text += `${kind.before}${kind.isBare ? "" : headers.get(name)}\n`;
     if (kind.isDropped) dropped.push(name);
@@ -63,11 +63,14 @@ export function readHead(first, second, headers, kinds, dropped) {
   return text;
 }
 
-export function headText(first, second, headers) {
-  let text = `${first}\n${second}\n`;
+function allHeaders(headers) {
+  let text = "";
   for (const [name, value] of headers) text += `${name}: ${value}\n`;
   return text;
 }
+
+// A head with all its headers.
+export const headText = (first, second, headers) => `${first}\n${second}\n${allHeaders(headers)}`;
 
 // Deletes the names in line `from` and sets the headers in the lines after it.
 export function change(headers, lines, from) {

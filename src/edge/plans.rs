@@ -12,8 +12,12 @@ use super::{platform::Platform, store::command_text};
 use crate::{
     app::{
         self,
-        call::{Asking, Calls, Carried, Journey, Known, Step},
+        call::{
+            Asking, Calls, Journey, Step,
+            recall::{Granted, Recalled},
+        },
         end_subject::Admission,
+        passes::Kept,
         ports::AuditLog as _,
         watch::Watch,
     },
@@ -21,14 +25,19 @@ use crate::{
     config::Config,
     http::{
         decide::{Forward, Replay},
-        head::{RequestHead, UnreadHead},
+        forward::UrlRule,
+        head::RequestHead,
         message::Answer,
         problem::{ProblemCode, problem},
         request_headers,
         response_headers::ResponseEdit,
     },
-    secret::Secret,
+    session::Command,
+    time::Timestamp,
 };
+
+/// RFC 6750 §2.1
+const BEARER: &str = "Bearer ";
 
 pub(super) fn step_text(head: &RequestHead<'_>, step: &Step<'_>) -> String {
     match step {
@@ -47,42 +56,58 @@ pub(super) fn step_text(head: &RequestHead<'_>, step: &Step<'_>) -> String {
             format!("E\n{}", app::MAX_FORM)
         }
         Step::Endpoint(_) => "E\n0".to_owned(),
-        Step::Forward(forward, journey) => {
-            decided_text(forward, journey, &rest_text(head, forward))
-        }
+        Step::Forward(forward, journey) => forward_text(head, forward, journey),
         Step::Held => "H".to_owned(),
     }
 }
 
-/// The text of a step, which is remembered where it forwards with a token.
+/// The text of a step, which gets a pass where it forwards with a token.
 pub(super) fn remembered(
     config: &Config,
     calls: &mut Calls,
-    unread: &UnreadHead<'_>,
     head: &RequestHead<'_>,
     step: Step<'_>,
+    now: Timestamp,
 ) -> String {
-    let Step::Forward(forward, journey) = step else { return step_text(head, &step) };
-    let rest = rest_text(head, &forward);
-    let text = decided_text(&forward, &journey, &rest);
-    if forward.attached.is_some() {
-        calls.remember(config, unread, head, *forward, rest);
+    let mut text = step_text(head, &step);
+    if let Step::Forward(forward, _) = step
+        && forward.attached.is_some()
+        && let Some(kept) = calls.remember(config, head, *forward, now)
+        && let Some(pass) = pass_text(kept)
+    {
+        text.push_str(&pass);
     }
     text
 }
 
-fn decided_text(forward: &Forward<'_>, journey: &Journey, rest: &str) -> String {
-    let token = forward.attached.as_ref().map(|attached| &attached.access_token);
-    forward_text(forward.url.as_str(), journey.carried, token, rest)
+/// Six more lines after a plan to forward: the pass's number, what its calls' URLs begin with, how much of
+/// them is cut off, what takes its place, the name of the session's object, and the command that
+/// asks it for the token.
+fn pass_text(kept: Kept<'_>) -> Option<String> {
+    let Kept { number, url, session_id, token } = kept;
+    let key = session_id.key();
+    let command = Command::Access { session_id, token: token.clone(), refused_epoch: None };
+    let command = command_text(&key, &command).ok()?;
+    let UrlRule { own, path, cut, origin, base, .. } = url;
+    Some(format!("\n{number}\n{own}{path}\n{cut}\n{origin}{base}\n{}\n{command}", key.name()))
 }
 
-pub(super) fn known_text(known: &Known<'_>) -> String {
-    match known {
-        Known::Forward { url, plan, access_token, carried } => {
-            forward_text(url.as_str(), *carried, Some(access_token), plan)
-        }
-        Known::Ask(asking) => asking_text(asking),
+/// What to do with a call that has a pass, as one number: the serial of its grant, or one less than
+/// nothing for each session that has been ended and one for the question itself, or 0: decide anew.
+pub(super) fn recalled_number(recalled: Recalled) -> f64 {
+    // Both are counted up, and don't come near 2^53.
+    match recalled {
+        Recalled::Unknown => 0.0,
+        Recalled::Granted { serial } => serial as f64,
+        Recalled::Ask { ends } => -1.0 - ends as f64,
     }
+}
+
+/// What the call carries, the value of `Authorization`, and the grant's serial or nothing.
+pub(super) fn granted_text(granted: &Granted<'_>) -> String {
+    let Granted { carried, access_token, serial } = granted;
+    let serial = serial.map_or_else(String::new, |serial| serial.to_string());
+    [&carried.to_text(), "\n", BEARER, one_line(access_token.expose()), "\n", &serial].concat()
 }
 
 /// An origin as a caller named it, for the log: without what may stand before an `@`, cut short.
@@ -105,30 +130,19 @@ pub(super) fn answered(answer: &Answer) -> String {
 /// `K`, the object's name, the command, and the question to come back with.
 fn asking_text(asking: &Asking) -> String {
     let Asking { key, command, question } = asking;
-    match (command_text(key, command), serde_json::to_string(question)) {
-        (Ok(command), Ok(question)) => format!("K\n{}\n{command}\n{question}", key.name()),
-        _ => internal(),
+    match command_text(key, command) {
+        Ok(command) => format!("K\n{}\n{command}\n{}", key.name(), question.to_text()),
+        Err(_) => internal(),
     }
 }
 
-/// `F`, URL, what the call carries, the value of `Authorization`, then what [`rest_text`] wrote.
-fn forward_text(url: &str, carried: Carried, token: Option<&Secret<String>>, rest: &str) -> String {
-    let carried = carried.to_text();
-    let token = token.map(|token| one_line(token.expose())).unwrap_or_default();
-    let length = url.len() + carried.len() + token.len() + rest.len() + 16;
-    let mut plan = String::with_capacity(length);
-    // RFC 6750 §2.1
-    let scheme = if token.is_empty() { "" } else { "Bearer " };
-    for piece in ["F\n", url, "\n", &carried, "\n", scheme, token, "\n", rest] {
-        plan.push_str(piece);
-    }
-    plan
-}
-
-/// Method, binding, whether the body is kept, the cache mode, how many milliseconds the response's
-/// head may take (empty is for ever), the response's rules, the value of `Accept-Encoding`, names to
-/// drop. What a token fetched is for no cache on the way, whatever a zone's rules say.
-fn rest_text(head: &RequestHead<'_>, forward: &Forward<'_>) -> String {
+/// `F`, URL, what the call carries, the value of `Authorization`, method, binding, whether the body is
+/// kept, the cache mode, how many milliseconds the response's head may take (empty is for ever), the
+/// response's rules, the value of `Accept-Encoding`, names to drop. What a token fetched is for no
+/// cache on the way, whatever a zone's rules say.
+fn forward_text(head: &RequestHead<'_>, forward: &Forward<'_>, journey: &Journey) -> String {
+    let token = forward.attached.as_ref().map(|attached| attached.access_token.expose());
+    let authorization = token.map(|token| [BEARER, one_line(token)].concat()).unwrap_or_default();
     let timeout = forward.route.timeout.map_or_else(String::new, |it| it.as_millis().to_string());
     // The entry has dropped by their names what it knows, unless it handed all of them over.
     let dropped = if request_headers::is_whole(head) {
@@ -137,6 +151,10 @@ fn rest_text(head: &RequestHead<'_>, forward: &Forward<'_>) -> String {
         String::new()
     };
     [
+        "F",
+        forward.url.as_str(),
+        &journey.carried.to_text(),
+        &authorization,
         forward.method.as_str(),
         forward.binding.unwrap_or_default(),
         if forward.replay == Replay::KeepBody { "keep" } else { "" },

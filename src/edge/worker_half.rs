@@ -16,8 +16,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::{
     environment, kv_store,
     plans::{
-        answer_text, answered, called, edit_text, internal, known_text, remembered, response_head,
-        step_text, watched_text,
+        answer_text, answered, called, edit_text, granted_text, internal, recalled_number,
+        remembered, response_head, step_text, watched_text,
     },
     platform::{OnPlatform, Platform, timestamp},
     store::{Objects, read},
@@ -35,7 +35,7 @@ use crate::{
     audit::Event,
     config::{self, Config, Jurisdiction},
     http::{
-        head::{HeadFault, Known, RequestHead, UnreadHead},
+        head::{Known, RequestHead},
         message::Answer,
         page,
         problem::{ProblemCode, problem},
@@ -77,6 +77,8 @@ pub fn configure_worker(environment: &str) -> String {
             None
         }
     };
+    // Grants and passes are of the configuration that they came by.
+    CALLS.with(|calls| *calls.borrow_mut() = Calls::default());
     kv_store::configure(config.as_deref());
     let in_kv = config.as_ref().is_some_and(|config| config.session.store.is_kv());
     let jurisdiction = config.as_ref().and_then(|config| config.jurisdiction);
@@ -99,39 +101,72 @@ fn remind_of_faults() {
     });
 }
 
+/// The longest head that gets a pass, in bytes: the entry keeps what it is recognised by.
+const MAX_RECALLED: usize = 2_048;
+
 /// Decides about a request.
 #[wasm_bindgen]
 pub fn plan(head: &str, now: f64) -> String {
     let now = timestamp(now);
-    with_unread(head, |config, unread, calls| {
-        if let Some(known) = calls.recall(config, unread, now) {
-            return Ok(known_text(&known));
-        }
-        let head = unread.read()?;
-        let step = calls.begin(config, &head, now);
+    let is_short = head.len() <= MAX_RECALLED;
+    with_head(head, |config, head, calls| {
+        let step = calls.begin(config, head, now);
         if matches!(step, Step::Answer(Answer { status: 421, .. })) {
             Platform.record(Event::OriginUnknown {
                 called: called(head.origin),
                 configured: config.origins.iter().map(|own| own.serialized.clone()).collect(),
             });
         }
-        Ok(remembered(config, calls, unread, &head, step))
+        if is_short { remembered(config, calls, head, step, now) } else { step_text(head, &step) }
     })
 }
 
 /// Goes on after the session's object was asked. An empty `reply` is a store that didn't answer.
 #[wasm_bindgen]
-pub fn plan_with_reply(head: &str, question: &str, reply: &str) -> String {
-    let Ok(question) = read::<Question>(question) else { return internal() };
+pub fn plan_with_reply(head: &str, question: &str, reply: &str, now: f64) -> String {
+    let Some(question) = Question::parse(question) else { return internal() };
     let reply = read(reply).ok();
-    with_unread(head, |config, unread, calls| {
-        if let Some(known) = calls.recall_replied(config, unread, &question, reply.as_ref()) {
-            return Ok(known_text(&known));
+    let is_short = head.len() <= MAX_RECALLED;
+    with_head(head, |config, head, calls| {
+        let step = calls.replied(config, head, &question, reply.as_ref());
+        if is_short {
+            remembered(config, calls, head, step, timestamp(now))
+        } else {
+            step_text(head, &step)
         }
-        let head = unread.read()?;
-        let step = calls.replied(config, &head, &question, reply.as_ref());
-        Ok(remembered(config, calls, unread, &head, step))
     })
+}
+
+/// Decides about a request to `url` that is like one before it in everything else, by the number of its
+/// pass. What the answer means stands at [`recalled_number`].
+#[wasm_bindgen]
+pub fn recall(pass: f64, url: &str, now: f64) -> f64 {
+    with_calls(|config, calls| calls.recall(config, pass as u64, url, timestamp(now)))
+        .map_or(0.0, recalled_number)
+}
+
+/// The grant that [`recall`] has just told the serial of ([`granted_text`]), or an empty text.
+#[wasm_bindgen]
+pub fn granted(pass: f64, now: f64) -> String {
+    with_calls(|config, calls| {
+        calls.granted(config, pass as u64, timestamp(now)).as_ref().map(granted_text)
+    })
+    .flatten()
+    .unwrap_or_default()
+}
+
+/// Goes on after the session's object was asked for a call that has a pass: what it carries
+/// ([`granted_text`]), or an empty text: then [`plan_with_reply`] decides.
+#[wasm_bindgen]
+pub fn recall_replied(pass: f64, url: &str, question: &str, reply: &str) -> String {
+    let Some(question) = Question::parse(question) else { return String::new() };
+    let reply = read(reply).ok();
+    with_calls(|config, calls| {
+        let granted = calls.recall_replied(config, pass as u64, url, question, reply.as_ref());
+        granted.as_ref().map(granted_text)
+    })
+    .flatten()
+    .unwrap_or_default()
 }
 
 /// What the entry is to do with a request's header of this name ([`request_headers::kind`]), and in the
@@ -258,24 +293,23 @@ fn configured() -> Option<Rc<Config>> {
     CONFIG.with(|half| half.borrow().clone())
 }
 
-fn with_unread(
-    text: &str,
-    then: impl FnOnce(&Config, &UnreadHead<'_>, &mut Calls) -> Result<String, HeadFault>,
-) -> String {
-    let Some(config) = configured() else {
-        remind_of_faults();
-        return answered(&problem(ProblemCode::ConfigInvalid));
-    };
-    UnreadHead::parse(text)
-        .and_then(|head| CALLS.with(|calls| then(&config, &head, &mut calls.borrow_mut())))
-        .unwrap_or_else(|fault| answered(&problem(fault.code())))
+fn with_calls<T>(then: impl FnOnce(&Config, &mut Calls) -> T) -> Option<T> {
+    let config = configured()?;
+    Some(CALLS.with(|calls| then(&config, &mut calls.borrow_mut())))
 }
 
 fn with_head(
     text: &str,
     then: impl FnOnce(&Config, &RequestHead<'_>, &mut Calls) -> String,
 ) -> String {
-    with_unread(text, |config, unread, calls| Ok(then(config, &unread.read()?, calls)))
+    let text = with_calls(|config, calls| match RequestHead::parse(text) {
+        Ok(head) => then(config, &head, calls),
+        Err(fault) => answered(&problem(fault.code())),
+    });
+    text.unwrap_or_else(|| {
+        remind_of_faults();
+        answered(&problem(ProblemCode::ConfigInvalid))
+    })
 }
 
 /// The ports of one request's endpoint.

@@ -280,7 +280,7 @@ impl<'c, 'h> Call<'c, 'h> {
         Decision::Forward(Forward {
             route,
             origin,
-            url: UpstreamUrl::new(route, &origin.serialized, head.path, head.query),
+            url: UpstreamUrl::new(route, origin, head.path, head.query),
             binding: match &route.upstream {
                 Upstream::Service { binding } => Some(binding),
                 Upstream::Url { .. } => None,

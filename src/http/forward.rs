@@ -7,24 +7,55 @@ use std::fmt;
 
 use url::Url;
 
-use super::{path::RequestPath, route};
-use crate::config::{Config, Route, RoutePath, Upstream};
+use super::{head::RequestUrl, path::RequestPath, route};
+use crate::config::{Config, Origin, Route, RoutePath, Upstream};
 
 /// An absolute URL at a route's upstream. Only [`UpstreamUrl::new`] makes one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamUrl(String);
 
-impl UpstreamUrl {
-    /// The URL for `path` and `query` on `route`. A service binding is asked under our own
-    /// `origin`, so that what it builds absolute URLs from is the address that people see.
-    pub fn new(route: &Route, origin: &str, path: RequestPath<'_>, query: Option<&str>) -> Self {
-        let (origin, base) = base_of(route, origin);
-        let rest = match &route.path {
-            RoutePath::Prefix(prefix) if route.strip_prefix => {
-                path.as_str().strip_prefix(prefix.as_str()).unwrap_or_else(|| path.as_str())
-            }
-            _ => path.as_str(),
+/// Where the calls of a route go: a part of a URL of ours is cut off its beginning, and what the
+/// upstream's begins with takes its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UrlRule<'c> {
+    /// Our origin.
+    pub own: &'c str,
+    /// The path that the route is for: the whole of it, or what it begins with.
+    pub path: &'c str,
+    /// How many bytes of our URL are cut off. It is ASCII.
+    pub cut: usize,
+    /// The upstream's origin, or our own for a service binding, which is asked under it so that what
+    /// it builds absolute URLs from is the address that people see.
+    pub origin: &'c str,
+    /// The upstream's base path, without a slash at its end.
+    pub base: &'c str,
+    /// How many bytes of the path are cut off.
+    stripped: usize,
+}
+
+impl<'c> UrlRule<'c> {
+    /// The rule of `route` for calls to `own`.
+    pub fn new(route: &'c Route, own: &'c Origin) -> Self {
+        let own = own.serialized.as_str();
+        let (origin, base) = base_of(route, own);
+        let (path, stripped) = match &route.path {
+            RoutePath::Prefix(prefix) if route.strip_prefix => (prefix, prefix.len()),
+            RoutePath::Prefix(path) | RoutePath::Exact(path) => (path, 0),
         };
+        Self { own, path, cut: own.len() + stripped, origin, base, stripped }
+    }
+
+    /// Whether the rule alone makes the URL, as it does where a path is left.
+    pub fn reaches(&self, url: RequestUrl<'_>) -> bool {
+        url.path.as_str().len() > self.stripped
+    }
+}
+
+impl UpstreamUrl {
+    /// The URL for `path` and `query` on `route`, of a call to `own`.
+    pub fn new(route: &Route, own: &Origin, path: RequestPath<'_>, query: Option<&str>) -> Self {
+        let UrlRule { origin, base, stripped, .. } = UrlRule::new(route, own);
+        let rest = path.as_str().get(stripped..).unwrap_or_default();
         let query_len = query.map_or(0, |query| query.len() + 1);
         let mut url = String::with_capacity(origin.len() + base.len() + rest.len() + query_len + 1);
         url.push_str(origin);

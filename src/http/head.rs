@@ -14,20 +14,15 @@
 use super::{Method, path::RequestPath, problem::ProblemCode};
 use crate::config::{Config, Origin};
 
-/// A head of which no header has been read yet. Who has one has an allowed method and an unambiguous
-/// path.
-#[derive(Debug)]
-pub struct UnreadHead<'a> {
-    /// The method.
-    pub method: Method,
+/// A request's URL. Who has one has an unambiguous path.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestUrl<'a> {
     /// Scheme and authority, as in [`RequestHead`].
     pub origin: &'a str,
     /// The path.
     pub path: RequestPath<'a>,
     /// The query, as in [`RequestHead`].
     pub query: Option<&'a str>,
-    /// The headers' lines.
-    pub headers: &'a str,
 }
 
 /// A request's head. Who has one has an allowed method and an unambiguous path.
@@ -144,27 +139,34 @@ impl HeadFault {
     }
 }
 
-impl<'a> UnreadHead<'a> {
-    /// Parses the first two lines of the entry module's text.
+impl<'a> RequestUrl<'a> {
+    /// Parses a URL as the runtime gives it.
+    ///
+    /// # Errors
+    ///
+    /// [`HeadFault::Malformed`] or [`HeadFault::PathAmbiguous`].
+    pub fn parse(url: &'a str) -> Result<Self, HeadFault> {
+        let (origin, path, query) = split_url(url)?;
+        let path = RequestPath::parse(path).map_err(|_| HeadFault::PathAmbiguous)?;
+        Ok(Self { origin, path, query })
+    }
+
+    /// See [`RequestHead::our_origin`].
+    pub fn our_origin<'c>(&self, config: &'c Config) -> Option<&'c Origin> {
+        config.origins.iter().find(|own| own.serialized == self.origin)
+    }
+}
+
+impl<'a> RequestHead<'a> {
+    /// Parses the entry module's text.
     ///
     /// # Errors
     ///
     /// The first [`HeadFault`], in the order of the text.
     pub fn parse(text: &'a str) -> Result<Self, HeadFault> {
-        let mut headers = text;
-        let method = Method::parse(line(&mut headers)).ok_or(HeadFault::MethodUnknown)?;
-        let (origin, path, query) = split_url(line(&mut headers))?;
-        let path = RequestPath::parse(path).map_err(|_| HeadFault::PathAmbiguous)?;
-        Ok(Self { method, origin, path, query, headers })
-    }
-
-    /// Reads the headers.
-    ///
-    /// # Errors
-    ///
-    /// [`HeadFault::Malformed`] for a line that isn't a header's.
-    pub fn read(&self) -> Result<RequestHead<'a>, HeadFault> {
-        let Self { method, origin, path, query, headers: mut rest } = *self;
+        let mut rest = text;
+        let method = Method::parse(line(&mut rest)).ok_or(HeadFault::MethodUnknown)?;
+        let RequestUrl { origin, path, query } = RequestUrl::parse(line(&mut rest))?;
         let mut known = Known::default();
         let mut headers = Vec::new();
         while !rest.is_empty() {
@@ -178,18 +180,7 @@ impl<'a> UnreadHead<'a> {
                 headers.push((name, value));
             }
         }
-        Ok(RequestHead { method, origin, path, query, known, headers })
-    }
-}
-
-impl<'a> RequestHead<'a> {
-    /// Parses the entry module's text.
-    ///
-    /// # Errors
-    ///
-    /// The first [`HeadFault`], in the order of the text.
-    pub fn parse(text: &'a str) -> Result<Self, HeadFault> {
-        UnreadHead::parse(text)?.read()
+        Ok(Self { method, origin, path, query, known, headers })
     }
 
     /// The value of any header, by its (lower-case) name: for endpoints of ours, since all headers come
@@ -206,7 +197,8 @@ impl<'a> RequestHead<'a> {
     /// Which of the configured origins the request is for, compared byte for byte. `Host` is the
     /// sender's to choose: userinfo, lists and unknown hosts all end here (attack list 6.5).
     pub fn our_origin<'c>(&self, config: &'c Config) -> Option<&'c Origin> {
-        our_origin(config, self.origin)
+        let Self { origin, path, query, .. } = *self;
+        RequestUrl { origin, path, query }.our_origin(config)
     }
 
     /// A document that a person navigated to in a window or tab of their own (not in a frame,
@@ -243,11 +235,6 @@ impl<'a> RequestHead<'a> {
         self.known.transfer_encoding.is_some()
             || self.known.content_length.is_some_and(|length| length != "0")
     }
-}
-
-/// See [`RequestHead::our_origin`].
-pub(crate) fn our_origin<'c>(config: &'c Config, origin: &str) -> Option<&'c Origin> {
-    config.origins.iter().find(|own| own.serialized == origin)
 }
 
 /// Takes a line off the text.

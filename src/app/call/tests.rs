@@ -456,7 +456,7 @@ fn a_redirect_of_a_gated_page_that_went_on_without_a_token_is_mapped_too() {
 fn a_journey_and_a_question_hold_no_token_and_no_session() {
     with_call(|config, head, calls| {
         let asked = asking(calls.begin(config, head, NOW));
-        let question = serde_json::to_string(&asked.question).unwrap();
+        let question = asked.question.to_text();
         let journey = journey(calls.replied(config, head, &asked.question, Some(&granted(1))));
         let carried = journey.carried.to_text();
         for text in [question, carried] {

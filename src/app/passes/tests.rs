@@ -2,13 +2,22 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    app::call::{Asking, Calls, Headers, Known, Step},
-    config::{Config, Navigation, RoutePath, SessionRequirement},
-    http::testing::{
-        APP, NOW, config, config_with_routes, cookie_line, cookie_value, handed_over, route,
-        session_id, token,
+    app::call::{
+        Asking, Calls, Headers, Question, Step,
+        recall::{Granted, Recalled},
     },
-    session::{Reply, TokenKey},
+    config::{
+        Config, Connections, CsrfPolicy, Navigation, RoutePath, SessionRequirement, Upstream,
+    },
+    http::{
+        Method,
+        forward::UpstreamUrl,
+        testing::{
+            APP, NOW, config, config_with_routes, cookie_line, cookie_value, handed_over, route,
+            session_id, token,
+        },
+    },
+    session::{Command, Reply, SessionKey, TokenKey},
     time::Timestamp,
 };
 
@@ -28,52 +37,99 @@ fn written(head: &RequestHead<'_>, forward: &Forward<'_>) -> String {
     )
 }
 
-/// What is done next, as a text: with the pass of a call before it, if there is one, or decided.
-fn decided(calls: &mut Calls, config: &Config, text: &str, now: Timestamp) -> (String, bool) {
-    let unread = UnreadHead::parse(text).unwrap();
-    if let Some(known) = calls.recall(config, &unread, now) {
-        return (word(&known), true);
-    }
-    let head = unread.read().unwrap();
-    let step = calls.begin(config, &head, now);
-    let text = match &step {
-        Step::Forward(forward, journey) => {
-            let token = forward.attached.as_ref().map(|it| it.access_token.expose().clone());
-            let carried = journey.carried.to_text();
-            format!("{:?} {token:?} {carried} {}", forward.url, written(&head, forward))
-        }
-        Step::Ask(asking) => asked(asking),
-        other => format!("{other:?}"),
-    };
-    if let Step::Forward(forward, _) = step {
-        let plan = written(&head, &forward);
-        calls.remember(config, &unread, &head, *forward, plan);
-    }
-    (text, false)
+/// An isolate: what is remembered here, and what the entry keeps.
+#[derive(Default)]
+struct Isolate {
+    calls: Calls,
+    known: HashMap<String, Entrys>,
 }
 
-fn word(known: &Known<'_>) -> String {
-    match known {
-        Known::Forward { url, plan, access_token, carried } => {
-            let token = Some(access_token.expose());
-            format!("{url:?} {token:?} {} {plan}", carried.to_text())
+/// A pass as the entry keeps it: what it needs to send a call on without having it decided.
+struct Entrys {
+    number: u64,
+    begin: String,
+    cut: usize,
+    asking: String,
+    written: String,
+}
+
+impl Isolate {
+    /// What is done next, as a text, and whether a pass told it.
+    fn next(&mut self, config: &Config, text: &str, now: Timestamp) -> (String, bool) {
+        let (key, url) = split(text);
+        if let Some(Entrys { number, begin, cut, asking, written }) = self.known.get(&key) {
+            match self.calls.recall(config, *number, url, now) {
+                Recalled::Granted { serial } => {
+                    let granted = self.calls.granted(config, *number, now).unwrap();
+                    assert_eq!(granted.serial, Some(serial));
+                    let token = granted.access_token.expose();
+                    let carried = granted.carried.to_text();
+                    return (format!("{begin}{} {token} {carried} {written}", &url[*cut..]), true);
+                }
+                Recalled::Ask { ends } => {
+                    return (format!("{asking} {};{ends};", now.as_millis()), true);
+                }
+                Recalled::Unknown => {}
+            }
         }
-        Known::Ask(asking) => asked(asking),
+        let head = RequestHead::parse(text).unwrap();
+        let step = self.calls.begin(config, &head, now);
+        let said = match &step {
+            Step::Forward(forward, journey) => {
+                let token = forward.attached.as_ref().map(|it| it.access_token.expose().as_str());
+                let (url, carried) = (forward.url.as_str(), journey.carried.to_text());
+                format!("{url} {} {carried} {}", token.unwrap_or_default(), written(&head, forward))
+            }
+            Step::Ask(asking) => {
+                let Asking { key, command, question } = &**asking;
+                format!("{} {}", asked(key, command), question.to_text())
+            }
+            other => format!("{other:?}"),
+        };
+        self.keep(config, key, &head, step, now);
+        (said, false)
+    }
+
+    fn keep(
+        &mut self,
+        config: &Config,
+        key: String,
+        head: &RequestHead<'_>,
+        step: Step<'_>,
+        now: Timestamp,
+    ) {
+        let Step::Forward(forward, _) = step else { return };
+        let written = written(head, &forward);
+        let Some(kept) = self.calls.remember(config, head, *forward, now) else { return };
+        let Kept { number, url, session_id, token } = kept;
+        let session = session_id.key();
+        let command = Command::Access { session_id, token: token.clone(), refused_epoch: None };
+        let begin = format!("{}{}", url.origin, url.base);
+        let asking = asked(&session, &command);
+        self.known.insert(key, Entrys { number, begin, cut: url.cut, asking, written });
     }
 }
 
-fn asked(asking: &Asking) -> String {
-    let Asking { key, command, question } = asking;
-    let command = serde_json::to_string(command).unwrap();
-    format!("ask {} {command} {}", key.name(), serde_json::to_string(question).unwrap())
+/// Method and headers, by which the entry keeps a pass, and the URL.
+fn split(text: &str) -> (String, &str) {
+    let mut parts = text.splitn(3, '\n');
+    let (method, url, headers) =
+        (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+    (format!("{method}\n{headers}"), url)
+}
+
+fn asked(key: &SessionKey, command: &Command) -> String {
+    format!("ask {} {}", key.name(), serde_json::to_string(command).unwrap())
 }
 
 /// Brings in a warm grant of every route's token.
 fn warm(calls: &mut Calls, config: &Config) {
     for route in &config.routes {
         let (RoutePath::Prefix(path) | RoutePath::Exact(path)) = &route.path;
-        let text =
-            format!("GET\n{APP}{path}\nsec-fetch-site: same-origin\n{}", cookie_line(config));
+        let text = format!(
+            "GET\n{APP}{path}\nsec-fetch-site: same-origin\nx-tokenkeep: 1\n{}",
+            cookie_line(config)
+        );
         let head = RequestHead::parse(&text).unwrap();
         if let Step::Ask(asking) = calls.begin(config, &head, NOW) {
             calls.replied(config, &head, &asking.question, Some(&granted()));
@@ -96,12 +152,25 @@ fn kinds_of_routes() -> Config {
     page.strip_prefix = true;
     let mut other = prefix("/other");
     other.token = TokenKey { resource: Some("urn:other".to_owned()), scope: None };
+    let mut service = prefix("/service");
+    service.upstream = Upstream::Service { binding: "API".to_owned() };
+    service.methods.push(Method::Options);
+    let mut based = prefix("/based");
+    based.upstream =
+        Upstream::Url { origin: "https://b.example".to_owned(), path: "/v1".to_owned() };
+    based.strip_prefix = true;
+    based.connections = Connections::Pass;
+    let mut sub = prefix("/api/sub");
+    sub.retry_after_401 = true;
     config_with_routes([
         route(RoutePath::Exact("/exact".to_owned())),
         optional,
         anonymous,
         page,
         other,
+        service,
+        based,
+        sub,
         prefix("/api"),
     ])
 }
@@ -110,8 +179,17 @@ fn kinds_of_routes() -> Config {
 /// with none.
 #[test]
 fn a_call_like_one_before_it_is_decided_like_it() {
-    let config = kinds_of_routes();
-    let (https, http) = (cookie_value(&config), cookie_value(&config));
+    let mut config = kinds_of_routes();
+    let recalled = [CsrfPolicy::FetchMetadata, CsrfPolicy::Header].map(|policy| {
+        config.csrf = policy;
+        memory_changes_nothing(&config)
+    });
+    assert!(recalled.iter().all(|times| *times > 500), "{recalled:?} were recalled");
+}
+
+/// Gives how many calls had a pass.
+fn memory_changes_nothing(config: &Config) -> usize {
+    let (https, http) = (cookie_value(config), cookie_value(config));
     let forged = format!("__Host-Http-tokenkeep={}A", https.get(..63).unwrap());
     let cookies = [
         format!("__Host-Http-tokenkeep={https}"),
@@ -121,96 +199,217 @@ fn a_call_like_one_before_it_is_decided_like_it() {
         forged,
         String::new(),
     ];
-    let more: [&[(&str, &str)]; 14] = [
-        &[("sec-fetch-site", "same-origin")],
-        &[("sec-fetch-site", "same-origin"), ("accept-encoding", "gzip, br")],
-        &[("sec-fetch-site", "same-origin"), ("connection", "keep-alive")],
-        &[("sec-fetch-site", "same-origin"), ("connection", "close, x-a"), ("x-a", "1")],
-        &[("sec-fetch-site", "same-origin"), ("content-length", "5")],
-        &[("sec-fetch-site", "same-origin"), ("early-data", "1")],
-        &[("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "document"), ("referer", "x")],
+    let own = ("sec-fetch-site", "same-origin");
+    let header = ("x-tokenkeep", "1");
+    let socket = [
+        own,
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("origin", APP),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ];
+    let more: [&[(&str, &str)]; 22] = [
+        &[own],
+        &[own, header],
+        &[own, header, ("accept-encoding", "gzip, br")],
+        &[own, header, ("connection", "keep-alive")],
+        &[own, header, ("connection", "close, x-a"), ("x-a", "1")],
+        &[own, header, ("content-length", "5")],
+        &[own, header, ("content-length", "0")],
+        &[own, header, ("transfer-encoding", "chunked")],
+        &[own, header, ("early-data", "1")],
+        &[own, header, ("service-worker", "script")],
+        &[own, header, ("access-control-request-method", "PUT")],
+        &socket,
+        &[own, header, ("connection", "Upgrade"), ("upgrade", "h2c")],
+        &[own, ("sec-fetch-dest", "document"), ("referer", "x")],
+        &[own, ("sec-fetch-dest", "document"), ("sec-fetch-mode", "navigate")],
         &[("sec-fetch-site", "cross-site"), ("sec-fetch-dest", "document")],
         &[("sec-fetch-site", "cross-site")],
         &[("origin", APP)],
         &[("origin", LOOPBACK)],
-        &[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")],
-        &[("x-tokenkeep", "1")],
+        &[("origin", "https://evil.example"), own],
+        &[header],
         &[],
     ];
-    let urls =
-        ["/exact", "/exact?x=1", "/maybe/x", "/open/x", "/page/x", "/other", "/api/a", "/api/b?c"]
-            .iter()
-            .flat_map(|path| [format!("{APP}{path}"), format!("{LOOPBACK}{path}")])
-            .chain([format!("{APP}/nowhere"), "https://evil.example/api/a".to_owned()])
-            .collect::<Vec<_>>();
-    let later = [NOW, NOW.after(Duration::from_secs(3)), NOW.after(Duration::from_secs(90))];
-    let mut with_memory = Calls::default();
+    let paths = [
+        "/exact",
+        "/exact?x=1",
+        "/maybe/x",
+        "/open/x",
+        "/page/x",
+        "/page",
+        "/page?q",
+        "/other",
+        "/service/x?y",
+        "/based/x",
+        "/based/",
+        "/based?q",
+        "/api/a",
+        "/api/b?c",
+        "/api/sub/x",
+        "/apix",
+        "/auth/session",
+    ];
+    let urls = paths
+        .iter()
+        .flat_map(|path| [format!("{APP}{path}"), format!("{LOOPBACK}{path}")])
+        .chain([format!("{APP}/nowhere"), "https://evil.example/api/a".to_owned()])
+        .collect::<Vec<_>>();
+    let later = [NOW, NOW.after(Duration::from_secs(90))];
+    let (mut with_memory, mut without) = (Isolate::default(), Isolate::default());
     let mut recalled = 0;
-    for _ in 0..2 {
-        for method in ["GET", "POST", "DELETE", "OPTIONS"] {
-            for (cookie, more) in cookies.iter().flat_map(|cookie| more.map(|more| (cookie, more)))
-            {
-                let headers = [&[("cookie", cookie.as_str())], more].concat();
-                for (url, now) in urls.iter().flat_map(|url| later.map(|now| (url, now))) {
-                    // What a late look drops from the memory is brought in again.
-                    if now == NOW {
-                        warm(&mut with_memory, &config);
-                    }
-                    let text = text(method, url, &headers);
-                    let (found, is_recalled) = decided(&mut with_memory, &config, &text, now);
-                    let mut without = Calls::default();
-                    warm(&mut without, &config);
-                    let (expected, _) = decided(&mut without, &config, &text, now);
-                    assert_eq!(found, expected, "{text} {now:?}");
-                    recalled += usize::from(is_recalled);
+    for method in ["GET", "POST", "OPTIONS"] {
+        for (cookie, more) in cookies.iter().flat_map(|cookie| more.map(|more| (cookie, more))) {
+            let headers = [&[("cookie", cookie.as_str())], more].concat();
+            for (url, now) in urls.iter().flat_map(|url| later.map(|now| (url, now))) {
+                // What a late look drops from the memory is brought in again.
+                if now == NOW {
+                    warm(&mut with_memory.calls, config);
+                    warm(&mut without.calls, config);
                 }
+                let text = text(method, url, &headers);
+                let (found, is_recalled) = with_memory.next(config, &text, now);
+                without.known.clear();
+                let (expected, _) = without.next(config, &text, now);
+                assert_eq!(found, expected, "{text} {now:?}");
+                recalled += usize::from(is_recalled);
             }
         }
     }
-    assert!(recalled > 1_000, "{recalled} were recalled");
+    recalled
 }
 
-/// A call of the app's that has come before, so that there is a pass for it.
-fn known_call(config: &Config) -> (String, Calls) {
+/// A call of the app's that has come before, with the number of its pass.
+fn known_call(config: &Config) -> (String, Isolate, u64) {
     let cookie = format!("__Host-Http-tokenkeep={}", cookie_value(config));
     let headers = [("cookie", cookie.as_str()), ("sec-fetch-site", "same-origin")];
-    let text = text("GET", &format!("{APP}/api/x"), &headers);
-    let mut calls = Calls::default();
-    warm(&mut calls, config);
-    decided(&mut calls, config, &text, NOW);
-    assert!(decided(&mut calls, config, &text, NOW).1);
-    (text, calls)
+    let text = text("GET", URL, &headers);
+    let mut isolate = Isolate::default();
+    warm(&mut isolate.calls, config);
+    isolate.next(config, &text, NOW);
+    assert!(isolate.next(config, &text, NOW).1);
+    let number = isolate.known.get(&split(&text).0).unwrap().number;
+    (text, isolate, number)
+}
+
+const URL: &str = "https://app.example.com/api/x";
+
+#[test]
+fn a_pass_is_good_for_urls_of_its_origin_and_route_alone() {
+    let config = kinds_of_routes();
+    let (_, mut isolate, number) = known_call(&config);
+    let mut recall = |url: &str| isolate.calls.recall(&config, number, url, NOW);
+    let own = recall(URL);
+    assert!(matches!(own, Recalled::Granted { .. }));
+    for path in ["/api/y", "/api/x?a=/../b", "/api/x?", "/api", "/api/", "/api/a%20b"] {
+        assert_eq!(recall(&format!("{APP}{path}")), own, "{path}");
+    }
+    for url in [
+        "https://app.example.com/api/sub/x",
+        "https://app.example.com/other",
+        "https://app.example.com/exact",
+        "https://app.example.com/open/x",
+        "https://app.example.com/maybe/x",
+        "https://app.example.com/apix",
+        "https://app.example.com/auth/session",
+        "https://app.example.com/",
+        "https://app.example.com",
+        "https://app.example.com/api/../other",
+        "https://app.example.com/api/%2e%2e/other",
+        "https://app.example.com//api/x",
+        "https://app.example.com/api//x",
+        "https://app.example.com/api/x?a b",
+        "https://app.example.com/api/x#y",
+        "https://app.example.com:443/api/x",
+        "https://APP.example.com/api/x",
+        "https://app.example.com.evil.example/api/x",
+        "https://u@app.example.com/api/x",
+        "http://app.example.com/api/x",
+        "http://localhost:8787/api/x",
+        "https://evil.example/api/x",
+        "/api/x",
+        "",
+    ] {
+        assert_eq!(recall(url), Recalled::Unknown, "{url}");
+    }
+}
+
+/// The rule that a pass brings makes the URL that is made without one.
+#[test]
+fn the_rule_makes_the_url() {
+    let config = kinds_of_routes();
+    let mut reached = 0;
+    for origin in &config.origins {
+        for path in ["/exact", "/page/x", "/page/", "/page", "/based/x/y", "/based", "/service/x"] {
+            for query in ["", "?", "?a=b", "?/based/x"] {
+                let url = format!("{}{path}{query}", origin.serialized);
+                let url_read = RequestUrl::parse(&url).unwrap();
+                let Target::Route(route) = route::choose(&config, url_read.path) else { panic!() };
+                let rule = UrlRule::new(route, origin);
+                if !rule.reaches(url_read) {
+                    continue;
+                }
+                let made = format!("{}{}{}", rule.origin, rule.base, &url[rule.cut..]);
+                let whole = UpstreamUrl::new(route, origin, url_read.path, url_read.query);
+                assert_eq!(made, whole.as_str());
+                reached += 1;
+            }
+        }
+    }
+    assert_eq!(reached, 2 * 5 * 4, "all but `/page` and `/based`, of which no path is left");
 }
 
 #[test]
-fn headers_that_differ_in_any_byte_have_no_pass() {
+fn a_number_that_was_never_given_opens_nothing() {
     let config = config();
-    let (text, mut calls) = known_call(&config);
-    let headers_at = text.match_indices('\n').nth(1).unwrap().0 + 1;
-    for at in headers_at..text.len() {
-        for changed in ["", "\n", "x", "  "] {
-            let changed = format!("{}{changed}{}", &text[..at], &text[at + 1..]);
-            if let Ok(unread) = UnreadHead::parse(&changed)
-                && changed != text
-            {
-                assert!(calls.recall(&config, &unread, NOW).is_none(), "{changed:?}");
-            }
-        }
+    let (_, mut isolate, number) = known_call(&config);
+    for other in [0, 1, number - 1, number + 1, u64::MAX] {
+        assert_eq!(isolate.calls.recall(&config, other, URL, NOW), Recalled::Unknown);
+        assert!(isolate.calls.granted(&config, other, NOW).is_none());
+        let question = Question::parse("1;0;").unwrap();
+        let reply = granted();
+        let replied = isolate.calls.recall_replied(&config, other, URL, question, Some(&reply));
+        assert!(replied.is_none());
     }
-    let method = text.replacen("GET", "HEAD", 1);
-    assert!(calls.recall(&config, &UnreadHead::parse(&method).unwrap(), NOW).is_none());
+}
+
+// Two sessions never have one pass, nor do two heads, at whatever time they come.
+#[test]
+fn no_number_is_given_twice() {
+    let config = config();
+    let cookie = format!("__Host-Http-tokenkeep={}", cookie_value(&config));
+    let mut isolate = Isolate::default();
+    let mut last = 0;
+    for (nth, now) in [NOW, NOW, NOW, NOW.after(Duration::from_secs(2)), NOW].iter().enumerate() {
+        warm(&mut isolate.calls, &config);
+        let cookie = format!("{cookie}; a={nth}");
+        let text = text("GET", URL, &[("cookie", &cookie), ("sec-fetch-site", "same-origin")]);
+        isolate.next(&config, &text, *now);
+        let number = isolate.known.get(&split(&text).0).unwrap().number;
+        assert!(number > last);
+        last = number;
+    }
+    assert!(last >= NOW.as_millis(), "a later instance begins above what an earlier one gave");
+}
+
+/// The question of a call with this pass.
+fn question(isolate: &mut Isolate, config: &Config, number: u64, now: Timestamp) -> Question {
+    let Recalled::Ask { ends } = isolate.calls.recall(config, number, URL, now) else { panic!() };
+    Question::parse(&format!("{};{ends};", now.as_millis())).unwrap()
 }
 
 // Nothing that ends a session has to end its passes.
 #[test]
 fn a_pass_opens_nothing_when_the_session_has_ended() {
     let config = config();
-    let (text, mut calls) = known_call(&config);
-    let unread = UnreadHead::parse(&text).unwrap();
-    calls.forget(&session_id().key());
-    let Some(Known::Ask(asking)) = calls.recall(&config, &unread, NOW) else { panic!() };
+    let (_, mut isolate, number) = known_call(&config);
+    isolate.calls.forget(&session_id().key());
+    let question = question(&mut isolate, &config, number, NOW);
+    assert!(isolate.calls.granted(&config, number, NOW).is_none());
     for reply in [None, Some(Reply::NoSession), Some(Reply::Broken)] {
-        let known = calls.recall_replied(&config, &unread, &asking.question, reply.as_ref());
+        let known = isolate.calls.recall_replied(&config, number, URL, question, reply.as_ref());
         assert!(known.is_none(), "{reply:?}");
     }
 }
@@ -219,33 +418,68 @@ fn a_pass_opens_nothing_when_the_session_has_ended() {
 fn what_a_call_brings_in_is_kept_only_if_no_session_ended_meanwhile() {
     let config = config();
     for ends_meanwhile in [false, true] {
-        let (text, mut calls) = known_call(&config);
-        let unread = UnreadHead::parse(&text).unwrap();
+        let (_, mut isolate, number) = known_call(&config);
         let late = NOW.after(Duration::from_secs(6));
-        let Some(Known::Ask(asking)) = calls.recall(&config, &unread, late) else { panic!() };
+        let question = question(&mut isolate, &config, number, late);
         if ends_meanwhile {
-            calls.forget(&session_id().key());
+            isolate.calls.forget(&session_id().key());
         }
         let reply = granted();
-        let known = calls.recall_replied(&config, &unread, &asking.question, Some(&reply));
-        assert!(matches!(known, Some(Known::Forward { .. })), "this call was let through");
-        let next = calls.recall(&config, &unread, late);
-        assert_eq!(matches!(next, Some(Known::Ask(_))), ends_meanwhile);
+        let known = isolate.calls.recall_replied(&config, number, URL, question, Some(&reply));
+        let Some(Granted { serial, .. }) = known else { panic!("this call was let through") };
+        assert_eq!(serial.is_none(), ends_meanwhile);
+        let next = isolate.calls.recall(&config, number, URL, late);
+        match serial {
+            Some(serial) => assert_eq!(next, Recalled::Granted { serial }),
+            None => assert!(matches!(next, Recalled::Ask { .. })),
+        }
     }
+}
+
+#[test]
+fn without_warm_grants_every_call_asks_and_nothing_is_kept() {
+    let mut config = config();
+    let (_, mut isolate, number) = known_call(&config);
+    config.session.cache = Duration::ZERO;
+    for _ in 0..3 {
+        let question = question(&mut isolate, &config, number, NOW);
+        let reply = granted();
+        let known = isolate.calls.recall_replied(&config, number, URL, question, Some(&reply));
+        assert!(matches!(known, Some(Granted { serial: None, .. })));
+        assert!(isolate.calls.granted(&config, number, NOW).is_none());
+    }
+}
+
+// A grant that was told once is told again only while it is the same.
+#[test]
+fn another_grant_has_another_serial() {
+    let config = config();
+    let (_, mut isolate, number) = known_call(&config);
+    let first = isolate.calls.recall(&config, number, URL, NOW);
+    assert_eq!(isolate.calls.recall(&config, number, URL, NOW), first);
+    let late = NOW.after(Duration::from_secs(6));
+    let question = question(&mut isolate, &config, number, late);
+    let reply = granted();
+    isolate.calls.recall_replied(&config, number, URL, question, Some(&reply)).unwrap();
+    let second = isolate.calls.recall(&config, number, URL, late);
+    assert!(matches!(second, Recalled::Granted { .. }));
+    assert_ne!(second, first);
 }
 
 // After a 401 the same token may come back: that is for `replied` to see.
 #[test]
 fn another_try_is_never_recalled() {
     let config = config();
-    let (text, mut calls) = known_call(&config);
-    let (unread, head) = (UnreadHead::parse(&text).unwrap(), RequestHead::parse(&text).unwrap());
-    let Step::Forward(_, journey) = calls.begin(&config, &head, NOW) else { panic!() };
+    let (text, mut isolate, number) = known_call(&config);
+    let head = RequestHead::parse(&text).unwrap();
+    let Step::Forward(_, journey) = isolate.calls.begin(&config, &head, NOW) else { panic!() };
     let old = NOW.after(Duration::from_secs(300));
-    let asked = calls.answered(&config, &head, &journey, 401, &[], old);
+    let asked = isolate.calls.answered(&config, &head, &journey, 401, &[], old);
     let Err(Step::Ask(asking)) = asked else { panic!() };
+    let question = Question::parse(&asking.question.to_text()).unwrap();
+    assert_eq!(question, asking.question);
     let reply = granted();
-    assert!(calls.recall_replied(&config, &unread, &asking.question, Some(&reply)).is_none());
+    assert!(isolate.calls.recall_replied(&config, number, URL, question, Some(&reply)).is_none());
 }
 
 #[test]
@@ -253,41 +487,39 @@ fn no_pass_is_kept_for_what_hardly_comes_twice_or_has_no_token() {
     let config = kinds_of_routes();
     let cookie = format!("__Host-Http-tokenkeep={}", cookie_value(&config));
     let own = [("cookie", cookie.as_str()), ("sec-fetch-site", "same-origin")];
-    let long = "x".repeat(MAX_HEADERS);
     let cases: [(&str, &str, &Headers<'_>); 5] = [
         ("POST", "/api/x", &[("content-length", "5")]),
-        ("GET", "/api/x", &[("accept-encoding", &long)]),
+        ("POST", "/api/x", &[("transfer-encoding", "chunked")]),
         ("GET", "/open/x", &[]),
         ("GET", "/maybe/x", &[("sec-fetch-dest", "document")]),
         ("GET", "/page/x", &[("sec-fetch-dest", "document")]),
     ];
     for (method, path, more) in cases {
         let text = text(method, &format!("{APP}{path}"), &[&own, more].concat());
-        let mut calls = Calls::default();
-        warm(&mut calls, &config);
-        decided(&mut calls, &config, &text, NOW);
-        assert!(!decided(&mut calls, &config, &text, NOW).1, "{text}");
+        let mut isolate = Isolate::default();
+        warm(&mut isolate.calls, &config);
+        isolate.next(&config, &text, NOW);
+        assert!(isolate.known.is_empty(), "{text}");
     }
 }
 
 #[test]
 fn they_begin_anew_where_there_are_too_many() {
     let config = config();
-    let (text, mut calls) = known_call(&config);
-    let unread = UnreadHead::parse(&text).unwrap();
+    let (text, mut isolate, number) = known_call(&config);
     for n in 1..=MAX_PASSES {
-        assert!(calls.recall(&config, &unread, NOW).is_some(), "{n}");
         let other = format!("{text}:a{n}\n");
-        assert!(!decided(&mut calls, &config, &other, NOW).1);
+        assert_ne!(isolate.calls.recall(&config, number, URL, NOW), Recalled::Unknown, "{n}");
+        assert!(!isolate.next(&config, &other, NOW).1);
     }
-    assert!(calls.recall(&config, &unread, NOW).is_none());
+    assert_eq!(isolate.calls.recall(&config, number, URL, NOW), Recalled::Unknown);
 }
 
 #[test]
 fn what_is_kept_has_no_cookie_in_it() {
     let config = config();
-    let (_, calls) = known_call(&config);
-    let kept = format!("{calls:?}");
+    let (_, isolate, _) = known_call(&config);
+    let kept = format!("{:?}", isolate.calls);
     assert!(kept.contains("Pass"));
     assert!(!kept.contains(&cookie_value(&config)));
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::http::testing::{APP, api, config_with_routes, route as route_to};
+use crate::http::testing::{APP, api, config_with_routes, https_origin, route as route_to};
 
 fn upstream(route: &mut Route, path: &str) {
     route.upstream =
@@ -7,7 +7,7 @@ fn upstream(route: &mut Route, path: &str) {
 }
 
 fn url(route: &Route, path: &str, query: Option<&str>) -> String {
-    let url = UpstreamUrl::new(route, APP, RequestPath::parse(path).unwrap(), query);
+    let url = UpstreamUrl::new(route, &https_origin(), RequestPath::parse(path).unwrap(), query);
     url.as_str().to_owned()
 }
 
@@ -38,7 +38,7 @@ fn no_path_changes_the_host() {
         everything.strip_prefix = strip;
         for path in ["/@evil.com/x", "/.evil.com", "/:8080/x", "/%5Bx", "/a@b:1"] {
             let Ok(parsed) = RequestPath::parse(path) else { continue };
-            let url = UpstreamUrl::new(&everything, APP, parsed, None);
+            let url = UpstreamUrl::new(&everything, &https_origin(), parsed, None);
             let url = Url::parse(url.as_str()).unwrap();
             assert_eq!(url.host_str(), Some("api.example.com"), "{path}");
             assert_eq!((url.path(), url.port(), url.username()), (path, None, ""), "{path}");
@@ -58,7 +58,8 @@ fn mapped(route: Route, path: &str, location: &str) -> Location {
     let before = route_to(RoutePath::Prefix("/api/other".to_owned()));
     let config = config_with_routes([before, route]);
     let route = &config.routes[1];
-    let url = UpstreamUrl::new(route, APP, RequestPath::parse(path).unwrap(), Some("q=1"));
+    let url =
+        UpstreamUrl::new(route, &https_origin(), RequestPath::parse(path).unwrap(), Some("q=1"));
     map_location(&config, route, APP, &url, location)
 }
 
@@ -131,6 +132,11 @@ fn a_redirect_never_leads_to_our_own_endpoints() {
 
 #[test]
 fn a_query_doesnt_show_in_debug() {
-    let url = UpstreamUrl::new(&api(), APP, RequestPath::parse("/api/x").unwrap(), Some("code=1"));
+    let url = UpstreamUrl::new(
+        &api(),
+        &https_origin(),
+        RequestPath::parse("/api/x").unwrap(),
+        Some("code=1"),
+    );
     assert!(!format!("{url:?}").contains("code"));
 }
