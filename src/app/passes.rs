@@ -8,7 +8,8 @@
 //!
 //! A pass holds no clock, no token and no word about the session's life. Whether it lives is found
 //! out for each call, so nothing that ends a session has to end a pass. And it holds no secret: the
-//! session's key is its object's name.
+//! session's key is its object's name. (The entry's half holds what calls are recognised by, the
+//! cookie among it.)
 
 use std::collections::HashMap;
 
@@ -23,7 +24,6 @@ use crate::{
         route::{self, Target},
     },
     session::{SessionId, SessionKey, TokenKey},
-    time::Timestamp,
 };
 
 /// How many passes are kept at most; where there are more it begins anew.
@@ -51,7 +51,7 @@ pub struct Pass {
 /// A pass as the entry needs it.
 #[derive(Debug)]
 pub struct Kept<'c> {
-    /// The pass's number. None is given twice, by a later instance neither.
+    /// The pass's number, which no other pass of this instance has or had. Never 0.
     pub number: u64,
     /// Where the calls go.
     pub url: UrlRule<'c>,
@@ -86,18 +86,18 @@ impl Passes {
     }
 
     /// Keeps what was decided about a call with a token. Not for a body or a socket, whose headers
-    /// hardly come twice.
+    /// hardly come twice, and not where KV is asked for every call: that takes the whole head.
     pub fn keep<'c>(
         &mut self,
         config: &'c Config,
         head: &RequestHead<'_>,
         forward: Forward<'c>,
-        now: Timestamp,
     ) -> Option<Kept<'c>> {
         let Forward { route, origin, .. } = forward;
         let url = UrlRule::new(route, origin);
         let RequestHead { origin: called, path, query, .. } = *head;
-        if head.has_body()
+        if (config.session.store.is_kv() && config.session.cache.is_zero())
+            || head.has_body()
             || forward.headers.is_socket
             || !url.reaches(RequestUrl { origin: called, path, query })
         {
@@ -114,7 +114,7 @@ impl Passes {
         if self.known.len() >= MAX_PASSES {
             self.known.clear();
         }
-        self.last = now.as_millis().max(self.last.saturating_add(1));
+        self.last = self.last.saturating_add(1);
         self.known.insert(self.last, pass);
         Some(Kept { number: self.last, url, session_id, token: &route.token })
     }

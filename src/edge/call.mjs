@@ -6,7 +6,7 @@ import { ask, askers } from "./ask.mjs";
 import { relaySocket, relayStream } from "./connections.mjs";
 import { Memo, change, headText, readHeaders, requestKinds, responseKinds } from "./heads.mjs";
 import { enterWorkerHalf, jurisdiction, settled, store } from "./instance.mjs";
-import { NO_GRANT, findPass, keepPass } from "./passes.mjs";
+import { NO_GRANT, findPass, forgetEnded, keepPass } from "./passes.mjs";
 import { ACCEPT_ENCODING, AUTHORIZATION, BINDING, CACHE, CARRIED, DROP, KEEP, METHOD, RULES, TIMEOUT, URL_ } from "./plans.mjs";
 
 function relayResponse(response, lines) {
@@ -128,7 +128,7 @@ export class Call {
       const { url } = this.request;
       const grant = pass?.isCurrent ? pass.take(core.recall_replied(pass.number, url, question, reply)) : undefined;
       if (grant !== undefined) return this.#forward(pass.to(url), grant.authorization, grant.carried, pass.lines);
-      return this.#go(core.plan_with_reply(this.head, question, reply, Date.now()));
+      return this.#go(core.plan_with_reply(this.head, question, reply));
     } catch (error) {
       return fail(error, this.request, this.env);
     }
@@ -186,8 +186,8 @@ export class Call {
             discard(held.response, ctx);
             held = null;
           }
-          if (lines[KEEP] === "keep" && body instanceof ReadableStream) body = await request.arrayBuffer();
           keepPass(this.key, lines);
+          if (lines[KEEP] === "keep" && body instanceof ReadableStream) body = await request.arrayBuffer();
           let response;
           try {
             response = await send(lines[URL_], lines[AUTHORIZATION], lines, dropped, request, body, env);
@@ -225,7 +225,7 @@ export class Call {
             // An empty reply is the core's word for a store that didn't answer.
           }
           enterWorkerHalf(env);
-          plan = core.plan_with_reply(this.head, lines[3], reply, Date.now());
+          plan = core.plan_with_reply(this.head, lines[3], reply);
           break;
         }
         // no other token is to be had: the API's own 401 goes through
@@ -239,7 +239,10 @@ export class Call {
           const limit = Number(lines[1]);
           const form = limit > 0 ? await boundedText(request, limit) : undefined;
           enterWorkerHalf(env);
-          return answer(await settled(core.endpoint(headText(request.method, request.url, request.headers), form, ...askers(env, ctx)), 60_000));
+          const said = await settled(core.endpoint(headText(request.method, request.url, request.headers), form, ...askers(env, ctx)), 60_000);
+          enterWorkerHalf(env);
+          forgetEnded(core.ended());
+          return answer(said);
         }
         case "S":
           if (env.ASSETS) return env.ASSETS.fetch(request);

@@ -13,7 +13,7 @@ export const ACCEPT_ENCODING = 10;
 export const DROP = 11;
 // Where the call got a pass.
 export const NUMBER = 12;
-export const FROM = 13;
+export const ROUTE = 13;
 export const CUT = 14;
 export const BASE = 15;
 export const NAME = 16;

@@ -33,8 +33,10 @@ use crate::{
         response_headers::ResponseEdit,
     },
     session::Command,
-    time::Timestamp,
 };
+
+/// The longest head that gets a pass, in bytes: the entry keeps what it is recognised by.
+const MAX_RECALLED: usize = 2_048;
 
 /// RFC 6750 §2.1
 const BEARER: &str = "Bearer ";
@@ -61,18 +63,19 @@ pub(super) fn step_text(head: &RequestHead<'_>, step: &Step<'_>) -> String {
     }
 }
 
-/// The text of a step, which gets a pass where it forwards with a token.
+/// The text of a step, which gets a pass where it forwards with a token and the head is short.
 pub(super) fn remembered(
     config: &Config,
     calls: &mut Calls,
     head: &RequestHead<'_>,
+    head_len: usize,
     step: Step<'_>,
-    now: Timestamp,
 ) -> String {
     let mut text = step_text(head, &step);
     if let Step::Forward(forward, _) = step
         && forward.attached.is_some()
-        && let Some(kept) = calls.remember(config, head, *forward, now)
+        && head_len <= MAX_RECALLED
+        && let Some(kept) = calls.remember(config, head, *forward)
         && let Some(pass) = pass_text(kept)
     {
         text.push_str(&pass);
@@ -80,20 +83,21 @@ pub(super) fn remembered(
     text
 }
 
-/// Six more lines after a plan to forward: the pass's number, what its calls' URLs begin with, how much of
-/// them is cut off, what takes its place, the name of the session's object, and the command that
-/// asks it for the token.
+/// Six more lines after a plan to forward: the pass's number, the URL of its calls (`/*` at its end stands
+/// for whatever is below it), how much of theirs is cut off, what takes its place, the name of the
+/// session's object, and the command that asks it for the token.
 fn pass_text(kept: Kept<'_>) -> Option<String> {
     let Kept { number, url, session_id, token } = kept;
     let key = session_id.key();
     let command = Command::Access { session_id, token: token.clone(), refused_epoch: None };
     let command = command_text(&key, &command).ok()?;
-    let UrlRule { own, path, cut, origin, base, .. } = url;
-    Some(format!("\n{number}\n{own}{path}\n{cut}\n{origin}{base}\n{}\n{command}", key.name()))
+    let UrlRule { own, path, below, cut, origin, base, .. } = url;
+    let name = key.name();
+    Some(format!("\n{number}\n{own}{path}{below}\n{cut}\n{origin}{base}\n{name}\n{command}"))
 }
 
-/// What to do with a call that has a pass, as one number: the serial of its grant, or one less than
-/// nothing for each session that has been ended and one for the question itself, or 0: decide anew.
+/// What to do with a call that has a pass, as one number: `-1 - ends` is to ask, 0 to decide anew; all
+/// else is the serial of its grant.
 pub(super) fn recalled_number(recalled: Recalled) -> f64 {
     // Both are counted up, and don't come near 2^53.
     match recalled {

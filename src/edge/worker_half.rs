@@ -2,7 +2,8 @@
 //!
 //! [`crate::app::call::Calls`] decides each step; here its steps become lines of text ([`plans`]) for the
 //! entry, which does what they say and comes back with what happened: [`plan`], then
-//! [`plan_with_reply`] after the session's object was asked, and after the API answered
+//! [`plan_with_reply`] after the session's object was asked (or for a call like one before it [`recall`] and
+//! [`recall_replied`]), and after the API answered
 //! [`relay_plain`], which the entry remembers, or [`relay`]. Text, because one string crosses into
 //! wasm cheaper than many small values do.
 
@@ -101,39 +102,29 @@ fn remind_of_faults() {
     });
 }
 
-/// The longest head that gets a pass, in bytes: the entry keeps what it is recognised by.
-const MAX_RECALLED: usize = 2_048;
-
 /// Decides about a request.
 #[wasm_bindgen]
-pub fn plan(head: &str, now: f64) -> String {
-    let now = timestamp(now);
-    let is_short = head.len() <= MAX_RECALLED;
-    with_head(head, |config, head, calls| {
-        let step = calls.begin(config, head, now);
+pub fn plan(text: &str, now: f64) -> String {
+    with_head(text, |config, head, calls| {
+        let step = calls.begin(config, head, timestamp(now));
         if matches!(step, Step::Answer(Answer { status: 421, .. })) {
             Platform.record(Event::OriginUnknown {
                 called: called(head.origin),
                 configured: config.origins.iter().map(|own| own.serialized.clone()).collect(),
             });
         }
-        if is_short { remembered(config, calls, head, step, now) } else { step_text(head, &step) }
+        remembered(config, calls, head, text.len(), step)
     })
 }
 
 /// Goes on after the session's object was asked. An empty `reply` is a store that didn't answer.
 #[wasm_bindgen]
-pub fn plan_with_reply(head: &str, question: &str, reply: &str, now: f64) -> String {
+pub fn plan_with_reply(text: &str, question: &str, reply: &str) -> String {
     let Some(question) = Question::parse(question) else { return internal() };
     let reply = read(reply).ok();
-    let is_short = head.len() <= MAX_RECALLED;
-    with_head(head, |config, head, calls| {
+    with_head(text, |config, head, calls| {
         let step = calls.replied(config, head, &question, reply.as_ref());
-        if is_short {
-            remembered(config, calls, head, step, timestamp(now))
-        } else {
-            step_text(head, &step)
-        }
+        remembered(config, calls, head, text.len(), step)
     })
 }
 
@@ -167,6 +158,12 @@ pub fn recall_replied(pass: f64, url: &str, question: &str, reply: &str) -> Stri
     })
     .flatten()
     .unwrap_or_default()
+}
+
+/// How many sessions this isolate has ended.
+#[wasm_bindgen]
+pub fn ended() -> f64 {
+    with_calls(|_, calls| calls.ends() as f64).unwrap_or_default()
 }
 
 /// What the entry is to do with a request's header of this name ([`request_headers::kind`]), and in the

@@ -10,7 +10,8 @@ use url::Url;
 use super::{head::RequestUrl, path::RequestPath, route};
 use crate::config::{Config, Origin, Route, RoutePath, Upstream};
 
-/// An absolute URL at a route's upstream. Only [`UpstreamUrl::new`] makes one.
+/// An absolute URL at a route's upstream. Only [`UpstreamUrl::new`] makes one. (That of a call with a pass
+/// the entry makes by the route's [`UrlRule`].)
 #[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamUrl(String);
 
@@ -20,8 +21,10 @@ pub struct UpstreamUrl(String);
 pub struct UrlRule<'c> {
     /// Our origin.
     pub own: &'c str,
-    /// The path that the route is for: the whole of it, or what it begins with.
+    /// The path that the route is for.
     pub path: &'c str,
+    /// `/*` where it is for what lies below it too, else nothing. (No exact path ends so.)
+    pub below: &'static str,
     /// How many bytes of our URL are cut off. It is ASCII.
     pub cut: usize,
     /// The upstream's origin, or our own for a service binding, which is asked under it so that what
@@ -38,11 +41,12 @@ impl<'c> UrlRule<'c> {
     pub fn new(route: &'c Route, own: &'c Origin) -> Self {
         let own = own.serialized.as_str();
         let (origin, base) = base_of(route, own);
-        let (path, stripped) = match &route.path {
-            RoutePath::Prefix(prefix) if route.strip_prefix => (prefix, prefix.len()),
-            RoutePath::Prefix(path) | RoutePath::Exact(path) => (path, 0),
+        let (path, below) = match &route.path {
+            RoutePath::Prefix(path) => (path, "/*"),
+            RoutePath::Exact(path) => (path, ""),
         };
-        Self { own, path, cut: own.len() + stripped, origin, base, stripped }
+        let stripped = if route.strip_prefix && !below.is_empty() { path.len() } else { 0 };
+        Self { own, path, below, cut: own.len() + stripped, origin, base, stripped }
     }
 
     /// Whether the rule alone makes the URL, as it does where a path is left.

@@ -17,6 +17,7 @@ function patch(source) {
     .replace(recalled, (call) => `${call.slice(0, -4)},globalThis.recalled=(globalThis.recalled??0)+(ret===0?0:1),ret`)
     .replace(ENTRY_CATCH, (entry) => `${entry}
       if (request.url.endsWith("/recalled")) return new Response(String(globalThis.recalled ?? 0));
+      if (request.url.endsWith("/kept")) return Response.json([...known.entries()]);
       if (request.url.endsWith("/trap")) wasm.plan(4294967295, 64, 0);
     `);
 }
@@ -27,12 +28,15 @@ let upstream;
 before(async () => void (upstream = await startUpstream()));
 after(() => upstream?.stop());
 
-async function inWorld(session, then) {
+const ROUTES = (route) => [route("/api/*"), route("/late/*", {}, { timeout_seconds: 1 }), route("/maybe/*", { session: "optional" })];
+
+async function inWorld(session, then, routes = ROUTES) {
   const route = (path, more, upstreams = {}) => ({ path, upstream: { url: `${upstream.url}/v1`, ...upstreams }, strip_prefix: true, resource: AUDIENCE, ...more });
   const world = await startWorld({
     worker: { patch },
+    provider: { accessTokenTtl: 120 },
     settings: { session },
-    routes: () => [route("/api/*"), route("/late/*", {}, { timeout_seconds: 1 }), route("/maybe/*", { session: "optional" })],
+    routes: () => routes(route),
   });
   try {
     return await then(world);
@@ -41,7 +45,10 @@ async function inWorld(session, then) {
   }
 }
 
-const recalls = async (world) => Number((await world.call(await world.browser(), "/recalled")).text);
+const recalls = async (world) => Number((await world.call(world.browser(), "/recalled")).text);
+
+/** What the entry keeps: method and headers, and the passes. */
+const kept = async (world) => (await world.call(world.browser(), "/kept")).json;
 
 /** Whose token came with each call since the last look. */
 const subjects = () =>
@@ -67,7 +74,7 @@ for (const cache_seconds of [60, 0]) {
         const seen = [...upstream.seen];
         assert.deepEqual(subjects(), seen.map(({ url }) => new URL(url, "http://x").searchParams.get("of")));
         assert.ok((await recalls(world)) - before >= 18, `${await recalls(world)} by a pass`);
-        await world.call(await world.browser(), "/trap");
+        await world.call(world.browser(), "/trap");
         // In another order than before: numbers begin anew with the instance.
         names.reverse();
       }
@@ -127,3 +134,77 @@ for (const cache_seconds of [60, 0]) {
       assert.ok((await recalls(world)) > urls.length);
     }));
 }
+
+test("the number of a pass says nothing to another instance", () =>
+  inWorld({ cache_seconds: 60 }, async (world) => {
+    const [alice, bob] = [await world.loggedIn(), await world.loggedIn({ user: PEOPLE.usr_bob })];
+    const call = (browser, coding) => world.call(browser, "/api/x", { headers: { "Accept-Encoding": coding } });
+    upstream.seen.length = 0;
+    // His is the first pass and the first grant, hers the second; then both are his.
+    await call(bob, "x-1");
+    await call(alice, "x-2");
+    await call(alice, "x-2");
+    await world.call(world.browser(), "/trap");
+    await call(bob, "x-3");
+    await call(bob, "x-2");
+    await call(alice, "x-2");
+    assert.deepEqual(subjects(), ["usr_bob", "usr_alice", "usr_alice", "usr_bob", "usr_bob", "usr_alice"]);
+  }));
+
+test("a call after a refresh carries the new token", () =>
+  inWorld({ cache_seconds: 60 }, async (world) => {
+    const browser = await world.loggedIn();
+    const tokens = () => upstream.seen.splice(0).map((record) => upstream.values(record, "authorization")[0]);
+    upstream.seen.length = 0;
+    for (let times = 0; times < 3; times += 1) await world.call(browser, "/api/x");
+    const [first, ...same] = tokens();
+    assert.deepEqual(same, [first, first]);
+    await world.worker.clock({ seconds: 40 });
+    upstream.answers.set("/v1/renew", (req, res) => res.writeHead(req.headers.authorization === first ? 401 : 200).end());
+    assert.equal((await world.call(browser, "/api/renew", { headers: { "Accept-Encoding": "x-other" } })).status, 200);
+    const [, second] = tokens();
+    assert.notEqual(second, first);
+    for (let times = 0; times < 2; times += 1) await world.call(browser, "/api/x");
+    assert.deepEqual(tokens(), [second, second]);
+  }));
+
+test("routes whose paths lie in one another, or begin alike, have each their own pass", () =>
+  inWorld(
+    { cache_seconds: 60 },
+    async (world) => {
+      const browser = await world.loggedIn();
+      const paths = ["/api/user", "/api/user/1", "/api/users/1", "/api/users", "/api/exact", "/api/exact/1", "/api/exact?q", "/api/exactly", "/api", "/api/", "/api?q"];
+      for (const path of paths) assert.equal((await world.call(browser, path)).status, 200);
+      const before = await recalls(world);
+      upstream.seen.length = 0;
+      for (let times = 0; times < 3; times += 1) for (const path of paths) assert.equal((await world.call(browser, path)).status, 200);
+      assert.deepEqual(upstream.seen.map(({ url }) => url), Array(3).fill(paths.map((path) => `/v1${path}`)).flat());
+      assert.equal((await recalls(world)) - before, 3 * paths.length);
+    },
+    (route) => ["/api/user/*", "/api/exact", "/api", "/api/*"].map((path) => route(path, { strip_prefix: false })),
+  ));
+
+test("what is kept is bounded, forgotten each minute and with a logout, and holds no token where there are no warm grants", () =>
+  inWorld({ cache_seconds: 0 }, async (world) => {
+    const browser = await world.loggedIn();
+    upstream.seen.length = 0;
+    for (let times = 0; times < 3; times += 1) await world.call(browser, "/api/x?secret=1");
+    const [token] = upstream.values(upstream.seen[0], "authorization");
+    const passes = JSON.stringify(await kept(world));
+    assert.match(passes, /"base":"http:.*\/v1"/);
+    for (const secret of [token.split(" ")[1], "secret=1"]) assert.ok(!passes.includes(secret));
+
+    const { Cookie } = world.headersOf(browser);
+    const withCookie = async (more) => assert.equal((await world.call(world.browser(), "/api/x", { headers: { Cookie: `${Cookie}; ${more}` } })).status, 200);
+    await withCookie(`long=${"x".repeat(2_048)}`);
+    assert.equal((await kept(world)).length, 1, "not for a head as long as that");
+    for (let n = 0; n < 2_100; n += 100) await Promise.all(Array.from({ length: 100 }, (_, m) => withCookie(`n=${n + m}`)));
+    const length = (await kept(world)).length;
+    assert.ok(length > 50 && length <= 2_000, `${length} are kept`);
+
+    await world.worker.clock({ seconds: 61 });
+    await world.call(browser, "/api/x");
+    assert.equal((await kept(world)).length, 1);
+    await world.logout(browser);
+    assert.deepEqual(await kept(world), []);
+  }));

@@ -52,9 +52,13 @@ impl Calls {
         config: &'c Config,
         head: &RequestHead<'_>,
         forward: Forward<'c>,
-        now: Timestamp,
     ) -> Option<Kept<'c>> {
-        self.passes.keep(config, head, forward, now)
+        self.passes.keep(config, head, forward)
+    }
+
+    /// How many sessions this isolate has ended.
+    pub const fn ends(&self) -> u64 {
+        self.ends
     }
 
     /// Decides about a call to `url` with the pass of this number.
