@@ -20,20 +20,21 @@ export function report(run) {
 
 function callTables(calls) {
   if (calls === undefined) return [];
-  const [many, few] = [calls[16], calls[2]];
   const beside = (figures, key, other) => (key === other ? "1" : spread(ratio(figures, key, other)));
   const others = { e: "b", f: "c", g1: "a", g2: "a" };
+  const measured = Object.entries(calls).reverse();
+  const columns = measured.flatMap(([connections, figures]) => ["a", "b"].map((other) => ({ title: `against (${other}), ${connections} connections`, cell: (key) => beside(figures, key, other) })));
   return [
     section(
       "Calls, 1 KB: CPU of workerd, as ratios (in brackets: where the true one is, 95 in 100)",
-      ["", "against (a), 16 connections", "against (b), 16", "against its bar's peer, 16", "against (a), 2", "against (b), 2"],
-      rows(many, (_, key) => [beside(many, key, "a"), beside(many, key, "b"), others[key] ? `(${others[key]}) ${beside(many, key, others[key])}` : "", beside(few, key, "a"), beside(few, key, "b")]),
+      ["", "against its bar's peer, 16 connections", ...columns.map(({ title }) => title)],
+      rows(calls[16], (_, key) => [others[key] ? `(${others[key]}) ${beside(calls[16], key, others[key])}` : "", ...columns.map(({ cell }) => cell(key))]),
     ),
-    ...[16, 2].map((connections) =>
+    ...measured.map(([connections, figures]) =>
       section(
         `Calls, 1 KB, ${connections} connections`,
         ["", "CPU µs a call", "calls a second", "p50 ms", "p99 ms", "memory after, MB"],
-        rows(calls[connections], ({ cpu, rate, p50, p99, rss }) => [whole(cpu), whole(rate), round(p50), round(p99), whole(rss)]),
+        rows(figures, ({ cpu, rate, p50, p99, rss }) => [whole(cpu), whole(rate), round(p50), round(p99), whole(rss)]),
       ),
     ),
   ];

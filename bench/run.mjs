@@ -4,6 +4,7 @@
 //   --only PART,PART   of calls, sockets, bodies, start, size
 //   --processes N      of each side, one after the other, in the place of 5
 //   --rounds N         of calls in each, in the place of 11
+//   --connections N,N  of calls, in the place of 16,2; 16 has to be among them
 //   --short            two processes, two rounds: to see that it works, not to be believed
 //   --no-build         the Worker as it lies in build/
 //   --gate             ends with 1 where a bar is broken by more than its margin
@@ -15,11 +16,10 @@ import { parseArgs } from "node:util";
 import { underNewNode } from "../scripts/node22.mjs";
 
 const PARTS = ["calls", "sockets", "bodies", "start", "size"];
-const CONNECTIONS = [16, 2];
 
 await underNewNode(fileURLToPath(import.meta.url));
 const { values } = parseArgs({
-  options: { only: { type: "string" }, processes: { type: "string" }, rounds: { type: "string" }, short: { type: "boolean" }, "no-build": { type: "boolean" }, gate: { type: "boolean" } },
+  options: { only: { type: "string" }, processes: { type: "string" }, rounds: { type: "string" }, connections: { type: "string", default: "16,2" }, short: { type: "boolean" }, "no-build": { type: "boolean" }, gate: { type: "boolean" } },
 });
 const parts = values.only?.split(",") ?? PARTS;
 const unknown = parts.find((part) => !PARTS.includes(part));
@@ -43,13 +43,14 @@ const { PROGRAMS, startSide, TARGET } = await import("./support/sides.mjs");
 // each side, since a process has its luck for as long as it lives.
 const sizes = { ...(values.short ? { processes: 2, rounds: 2, warmUp: 1 } : { processes: 5, rounds: 11, warmUp: 4 }), seconds: 0.3, few: 7, sockets: 500 };
 for (const name of ["processes", "rounds"]) if (values[name] !== undefined) sizes[name] = Number(values[name]);
+sizes.connections = values.connections.split(",").map(Number);
 if (sizes.processes < 2 || sizes.processes > MOST_PROCESSES) throw new Error(`--processes: 2 to ${MOST_PROCESSES}`);
 
 const stand = { upstream: await startUpstream(), load: startLoad() };
 const run = { ...machine(), sizes };
 let sides = {};
 try {
-  const runs = { 16: [], 2: [], middle: [], messages: [], open: [] };
+  const runs = { ...Object.fromEntries(sizes.connections.map((connections) => [connections, []])), middle: [], messages: [], open: [] };
   for (let nth = 0; nth < (parts.some((part) => part !== "size" && part !== "start") ? sizes.processes : 1); nth += 1) {
     await begin();
     const { a, b, c, d, e, f, s, t } = sides;
@@ -64,9 +65,10 @@ try {
         { key: "g1", side: e, how: { session: false }, status: 401 },
         { key: "g2", side: e, how: { site: "cross-site" }, status: 403 },
       ];
-      // With fewer connections what was compiled stays compiled.
-      runs[16].push(await measureCalls(stand, rows, { ...sizes, connections: 16 }));
-      runs[2].push(await measureCalls(stand, rows, { ...sizes, warmUp: 1, connections: 2 }));
+      // What was compiled for the first of them stays compiled.
+      for (const connections of sizes.connections) {
+        runs[connections].push(await measureCalls(stand, rows, { ...sizes, warmUp: connections === sizes.connections[0] ? sizes.warmUp : 1, connections }));
+      }
     }
     if (parts.includes("bodies")) {
       const rows = [a, b, e].map((side) => ({ key: side.letter, side, how: { path: "/bytes/65536" }, bytes: 65_536 }));
@@ -80,7 +82,7 @@ try {
     await end();
     say(`processes ${nth + 1}`);
   }
-  if (parts.includes("calls")) run.calls = Object.fromEntries(CONNECTIONS.map((connections) => [connections, together(runs[connections])]));
+  if (parts.includes("calls")) run.calls = Object.fromEntries(sizes.connections.map((connections) => [connections, together(runs[connections])]));
   if (parts.includes("bodies")) run.bodies.middle = together(runs.middle);
   if (parts.includes("sockets")) run.sockets = { messages: together(runs.messages), open: eachMedian(runs.open) };
 } finally {

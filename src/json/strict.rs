@@ -18,7 +18,7 @@ use serde_json::{Map, Number, Value};
 ///
 /// Says what and where, and shows nothing of the text but a repeated name.
 pub(crate) fn read_strict(text: &[u8]) -> Result<Value, serde_json::Error> {
-    super::read::<Strict>(text).map(|strict| strict.0)
+    super::text_as::<Strict>(text).map(|strict| strict.0)
 }
 
 /// A [`Value`] without repeated names.
