@@ -104,34 +104,32 @@ export class Call {
     }
     pass.grant = NO_GRANT;
     if (said === 0 || store === "kv") return undefined;
-    return this.#ask(pass.name, pass.command, `${now};${-1 - said};`, pass);
+    const ends = -1 - said;
+    return this.#ask(pass.name, pass.command, (reply) => {
+      const grant = pass.isCurrent ? pass.take(core.recall_replied(pass.number, now, ends, reply)) : undefined;
+      if (grant === undefined) return this.#go(core.plan_with_reply(this.head, `${now};${ends};`, reply));
+      return this.#forward(pass.to(url), grant.authorization, grant.carried, pass.lines);
+    });
   }
 
   #decide(now) {
     const plan = core.plan(this.head, now);
     if (!plan.startsWith("K") || store === "kv") return this.#go(plan);
     const [, name, command, question] = plan.split("\n");
-    return this.#ask(name, command, question);
+    return this.#ask(name, command, (reply) => this.#go(core.plan_with_reply(this.head, question, reply)));
   }
 
-  #ask(name, command, question, pass) {
-    return ask(this.env.SESSIONS, jurisdiction, name, command).then(
-      (reply) => this.#replied(question, reply, pass),
-      // An empty reply is the core's word for a store that didn't answer.
-      () => this.#replied(question, "", pass),
-    );
-  }
-
-  #replied(question, reply, pass) {
-    try {
-      enterWorkerHalf(this.env);
-      const { url } = this.request;
-      const grant = pass?.isCurrent ? pass.take(core.recall_replied(pass.number, url, question, reply)) : undefined;
-      if (grant !== undefined) return this.#forward(pass.to(url), grant.authorization, grant.carried, pass.lines);
-      return this.#go(core.plan_with_reply(this.head, question, reply));
-    } catch (error) {
-      return fail(error, this.request, this.env);
-    }
+  #ask(name, command, then) {
+    const replied = (reply) => {
+      try {
+        enterWorkerHalf(this.env);
+        return then(reply);
+      } catch (error) {
+        return fail(error, this.request, this.env);
+      }
+    };
+    // An empty reply is the core's word for a store that didn't answer.
+    return ask(this.env.SESSIONS, jurisdiction, name, command).then(replied, () => replied(""));
   }
 
   #go(plan) {

@@ -146,15 +146,17 @@ pub fn granted(pass: f64, now: f64) -> String {
     .unwrap_or_default()
 }
 
-/// Goes on after the session's object was asked for a call that has a pass: what it carries
-/// ([`granted_text`]), or an empty text: then [`plan_with_reply`] decides.
+/// Goes on after the session's object was asked at `asked_at` for a call that has a pass, as [`recall`] said:
+/// what it carries ([`granted_text`]), or an empty text: then [`plan_with_reply`] decides.
 #[wasm_bindgen]
-pub fn recall_replied(pass: f64, url: &str, question: &str, reply: &str) -> String {
-    let Some(question) = Question::parse(question) else { return String::new() };
+pub fn recall_replied(pass: f64, asked_at: f64, ends: f64, reply: &str) -> String {
     let reply = read(reply).ok();
     with_calls(|config, calls| {
-        let granted = calls.recall_replied(config, pass as u64, url, question, reply.as_ref());
-        granted.as_ref().map(granted_text)
+        let asked_at = timestamp(asked_at);
+        calls
+            .recall_replied(config, pass as u64, asked_at, ends as u64, reply.as_ref())
+            .as_ref()
+            .map(granted_text)
     })
     .flatten()
     .unwrap_or_default()

@@ -4,7 +4,7 @@
 //! [`Calls::begin`] then, and [`Calls::recall_replied`] in the place of [`Calls::replied`]. What they can't
 //! tell is decided as if there were no pass.
 
-use super::{Calls, Carried, Question, TokenFacts};
+use super::{Calls, Carried, TokenFacts};
 use crate::{
     app::passes::Kept,
     config::Config,
@@ -79,22 +79,20 @@ impl Calls {
         Some(Granted::of(&kept.grant.token, Some(kept.serial)))
     }
 
-    /// Goes on with a call that has a pass after its session's object was asked: nothing where the
-    /// reply is no token, or the pass is gone.
+    /// Goes on with a call after [`Self::recall`] said to ask, and its session's object was asked: nothing
+    /// where the reply is no token, or the pass is gone.
     pub fn recall_replied<'k>(
         &mut self,
         config: &Config,
         pass: u64,
-        url: &str,
-        question: Question,
+        asked_at: Timestamp,
+        ends: u64,
         reply: Option<&'k Reply>,
     ) -> Option<Granted<'k>> {
-        let (Some(Reply::Granted(token)), None) = (reply, question.refused_epoch) else {
-            return None;
-        };
-        let (pass, route) = self.passes.find(config, pass, url)?;
-        let serial = if question.ends == self.ends {
-            let grant = Grant { token: (**token).clone(), asked_at: question.asked_at };
+        let Some(Reply::Granted(token)) = reply else { return None };
+        let (pass, route) = self.passes.found(config, pass)?;
+        let serial = if ends == self.ends {
+            let grant = Grant { token: (**token).clone(), asked_at };
             let key = pass.session.clone();
             self.grants.keep(key, route.token.clone(), grant, config.session.cache)
         } else {

@@ -457,6 +457,7 @@ fn a_journey_and_a_question_hold_no_token_and_no_session() {
     with_call(|config, head, calls| {
         let asked = asking(calls.begin(config, head, NOW));
         let question = asked.question.to_text();
+        assert_eq!(Question::parse(&question), Some(asked.question));
         let journey = journey(calls.replied(config, head, &asked.question, Some(&granted(1))));
         let carried = journey.carried.to_text();
         for text in [question, carried] {
@@ -464,4 +465,15 @@ fn a_journey_and_a_question_hold_no_token_and_no_session() {
             assert!(!text.contains(&crate::base64url::encode([9; 32])), "{text}");
         }
     });
+}
+
+#[test]
+fn a_question_that_an_api_brought_about_says_which_token_was_refused() {
+    let question = Question { asked_at: NOW, ends: 7, refused_epoch: Some(3) };
+    let text = question.to_text();
+    assert_eq!(text, format!("{};7;3", NOW.as_millis()));
+    assert_eq!(Question::parse(&text), Some(question));
+    for text in ["", "1", "1;2", "1;2;x", "x;2;", ";;", "1;-2;"] {
+        assert_eq!(Question::parse(text), None, "{text}");
+    }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     app::call::{
-        Asking, Calls, Headers, Question, Step,
+        Asking, Calls, Headers, Step,
         recall::{Granted, Recalled},
     },
     config::{
@@ -361,9 +361,8 @@ fn a_number_that_was_never_given_opens_nothing() {
     for other in [0, number + 1, number + 2, u64::MAX] {
         assert_eq!(isolate.calls.recall(&config, other, URL, NOW), Recalled::Unknown);
         assert!(isolate.calls.granted(&config, other, NOW).is_none());
-        let question = Question::parse("1;0;").unwrap();
         let reply = granted();
-        let replied = isolate.calls.recall_replied(&config, other, URL, question, Some(&reply));
+        let replied = isolate.calls.recall_replied(&config, other, NOW, 0, Some(&reply));
         assert!(replied.is_none());
     }
 }
@@ -386,10 +385,10 @@ fn no_number_is_given_twice() {
     }
 }
 
-/// The question of a call with this pass.
-fn question(isolate: &mut Isolate, config: &Config, number: u64, now: Timestamp) -> Question {
+/// The question of a call with this pass: how many sessions have ended.
+fn ends(isolate: &mut Isolate, config: &Config, number: u64, now: Timestamp) -> u64 {
     let Recalled::Ask { ends } = isolate.calls.recall(config, number, URL, now) else { panic!() };
-    Question::parse(&format!("{};{ends};", now.as_millis())).unwrap()
+    ends
 }
 
 // Nothing that ends a session has to end its passes.
@@ -398,10 +397,10 @@ fn a_pass_opens_nothing_when_the_session_has_ended() {
     let config = config();
     let (_, mut isolate, number) = known_call(&config);
     isolate.calls.forget(&session_id().key());
-    let question = question(&mut isolate, &config, number, NOW);
+    let ends = ends(&mut isolate, &config, number, NOW);
     assert!(isolate.calls.granted(&config, number, NOW).is_none());
     for reply in [None, Some(Reply::NoSession), Some(Reply::Broken)] {
-        let known = isolate.calls.recall_replied(&config, number, URL, question, reply.as_ref());
+        let known = isolate.calls.recall_replied(&config, number, NOW, ends, reply.as_ref());
         assert!(known.is_none(), "{reply:?}");
     }
 }
@@ -412,12 +411,12 @@ fn what_a_call_brings_in_is_kept_only_if_no_session_ended_meanwhile() {
     for ends_meanwhile in [false, true] {
         let (_, mut isolate, number) = known_call(&config);
         let late = NOW.after(Duration::from_secs(6));
-        let question = question(&mut isolate, &config, number, late);
+        let ends = ends(&mut isolate, &config, number, late);
         if ends_meanwhile {
             isolate.calls.forget(&session_id().key());
         }
         let reply = granted();
-        let known = isolate.calls.recall_replied(&config, number, URL, question, Some(&reply));
+        let known = isolate.calls.recall_replied(&config, number, late, ends, Some(&reply));
         let Some(Granted { serial, .. }) = known else { panic!("this call was let through") };
         assert_eq!(serial.is_none(), ends_meanwhile);
         let next = isolate.calls.recall(&config, number, URL, late);
@@ -434,9 +433,9 @@ fn without_warm_grants_every_call_asks_and_nothing_is_kept() {
     let (_, mut isolate, number) = known_call(&config);
     config.session.cache = Duration::ZERO;
     for _ in 0..3 {
-        let question = question(&mut isolate, &config, number, NOW);
+        let ends = ends(&mut isolate, &config, number, NOW);
         let reply = granted();
-        let known = isolate.calls.recall_replied(&config, number, URL, question, Some(&reply));
+        let known = isolate.calls.recall_replied(&config, number, NOW, ends, Some(&reply));
         assert!(matches!(known, Some(Granted { serial: None, .. })));
         assert!(isolate.calls.granted(&config, number, NOW).is_none());
     }
@@ -450,28 +449,12 @@ fn another_grant_has_another_serial() {
     let first = isolate.calls.recall(&config, number, URL, NOW);
     assert_eq!(isolate.calls.recall(&config, number, URL, NOW), first);
     let late = NOW.after(Duration::from_secs(6));
-    let question = question(&mut isolate, &config, number, late);
+    let ends = ends(&mut isolate, &config, number, late);
     let reply = granted();
-    isolate.calls.recall_replied(&config, number, URL, question, Some(&reply)).unwrap();
+    isolate.calls.recall_replied(&config, number, late, ends, Some(&reply)).unwrap();
     let second = isolate.calls.recall(&config, number, URL, late);
     assert!(matches!(second, Recalled::Granted { .. }));
     assert_ne!(second, first);
-}
-
-// After a 401 the same token may come back: that is for `replied` to see.
-#[test]
-fn another_try_is_never_recalled() {
-    let config = config();
-    let (text, mut isolate, number) = known_call(&config);
-    let head = RequestHead::parse(&text).unwrap();
-    let Step::Forward(_, journey) = isolate.calls.begin(&config, &head, NOW) else { panic!() };
-    let old = NOW.after(Duration::from_secs(300));
-    let asked = isolate.calls.answered(&config, &head, &journey, 401, &[], old);
-    let Err(Step::Ask(asking)) = asked else { panic!() };
-    let question = Question::parse(&asking.question.to_text()).unwrap();
-    assert_eq!(question, asking.question);
-    let reply = granted();
-    assert!(isolate.calls.recall_replied(&config, number, URL, question, Some(&reply)).is_none());
 }
 
 #[test]
