@@ -53,7 +53,7 @@ try {
   const runs = { ...Object.fromEntries(sizes.connections.map((connections) => [connections, []])), middle: [], messages: [], open: [] };
   for (let nth = 0; nth < (parts.some((part) => part !== "size" && part !== "start") ? sizes.processes : 1); nth += 1) {
     await begin();
-    const { a, b, c, d, e, f, s, t } = sides;
+    const { a, b, c, d, e, f, g, s, t } = sides;
     if (nth === 0) {
       if (parts.includes("size")) run.size = measureSize([a, b, c, d, e]);
       if (parts.includes("start")) run.start = await measureStart([a, b, e], { rounds: sizes.few });
@@ -62,8 +62,8 @@ try {
     if (parts.includes("calls")) {
       const rows = [
         ...[a, b, c, d, e, f].map((side) => ({ key: side.letter, side, bytes: 1_024 })),
-        { key: "g1", side: e, how: { session: false }, status: 401 },
-        { key: "g2", side: e, how: { site: "cross-site" }, status: 403 },
+        { key: "g1", side: g, how: { session: false }, status: 401 },
+        { key: "g2", side: g, how: { site: "cross-site" }, status: 403 },
       ];
       // What was compiled for the first of them stays compiled.
       for (const connections of sizes.connections) {

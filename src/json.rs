@@ -3,7 +3,8 @@
 //!
 //! A text is read into a tree first, whatever it is to be, and the tree into a type: what reads a text
 //! is there once and not for every type, and that nothing fits is said without words, since nobody
-//! reads them. (The words would bring the writer of fractions along.)
+//! reads them. (The words would bring the writer of fractions along.) So a member that the type doesn't
+//! know has to be readable JSON too.
 //!
 //! A struct is read from an object and from nothing else. What serde derives would take an array of
 //! the members' values as well, by their order; nobody here writes one, and for every struct the
@@ -176,6 +177,9 @@ mod tests {
             r#"{ "n": "1" }"#,
             r#"{ "n": null }"#,
             r#"{ "n": 1, "n": 1 }"#,
+            r#"{ "n": 1, "x": 1e999 }"#,
+            r#"{ "n": 1, "x": "\ud800" }"#,
+            &format!(r#"{{ "n": 1, "x": {}{} }}"#, "[".repeat(200), "]".repeat(200)),
             "{}",
             "null",
             "1",

@@ -22,6 +22,7 @@ export const PROGRAMS = {
   d: { name: "JavaScript, sealed cookie (jose)", peer: "sealed" },
   e: { name: "Tokenkeep, warm", settings: { cache_seconds: 60 } },
   f: { name: "Tokenkeep, cold", settings: { cache_seconds: 0 } },
+  g: { name: "Tokenkeep, calls that end there", settings: { cache_seconds: 60 } },
   s: { name: 'Tokenkeep, `connections = "pass"`', settings: {}, route: { connections: "pass" } },
   t: { name: 'Tokenkeep, `connections = "bound"`', settings: {}, route: { connections: "bound" } },
 };

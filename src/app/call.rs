@@ -44,7 +44,8 @@ pub struct Calls {
     grants: WarmGrants,
     admins: AdminGate,
     /// A grant that was asked for before the last end isn't kept: the isolate that was asked to
-    /// log out knows no grant of that session afterwards.
+    /// log out knows no grant of that session afterwards. No two instances of one isolate count the
+    /// same numbers, so a question of one that is gone is known by it.
     ends: u64,
 }
 
@@ -125,6 +126,11 @@ pub enum Relay<'r> {
 pub type Headers<'r> = [(&'r str, &'r str)];
 
 impl Calls {
+    /// Of the isolate's instance of this number.
+    pub fn new(generation: u32) -> Self {
+        Self { ends: u64::from(generation) << 32, ..Self::default() }
+    }
+
     /// Decides about a request.
     pub fn begin<'c, 'h>(
         &mut self,

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How many passes are kept at most; where there are more it begins anew.
-pub const MAX_PASSES: usize = 4_096;
+pub const MAX_PASSES: usize = 16_384;
 
 /// The passes of one isolate.
 #[derive(Debug, Default)]

@@ -5,8 +5,8 @@ import { answer, answered, fail, refusals } from "./answers.mjs";
 import { ask, askers } from "./ask.mjs";
 import { relaySocket, relayStream } from "./connections.mjs";
 import { Memo, change, headText, readHeaders, requestKinds, responseKinds } from "./heads.mjs";
-import { enterWorkerHalf, jurisdiction, settled, store } from "./instance.mjs";
-import { NO_GRANT, findPass, forgetEnded, keepPass } from "./passes.mjs";
+import { enterWorkerHalf, jurisdiction, noteTrap, poisoned, settled, store } from "./instance.mjs";
+import { findPass, forgetEnded, keepPass } from "./passes.mjs";
 import { ACCEPT_ENCODING, AUTHORIZATION, BINDING, CACHE, CARRIED, DROP, KEEP, METHOD, RULES, TIMEOUT, URL_ } from "./plans.mjs";
 
 function relayResponse(response, lines) {
@@ -31,6 +31,20 @@ function relayPlain(response, rules) {
 
 function discard(response, ctx) {
   if (response.body !== null) ctx.waitUntil(response.body.cancel().catch(() => {}));
+}
+
+// Whatever became of an endpoint, it may have ended sessions. (NaN is no count that was known before.)
+function forgetOfEnded(env) {
+  let times = NaN;
+  try {
+    if (!poisoned) {
+      enterWorkerHalf(env);
+      times = core.ended();
+    }
+  } catch (error) {
+    noteTrap(error);
+  }
+  forgetEnded(times);
 }
 
 // What is sent along: a stream that can go once, or nothing. (A length of zero comes with a stream too,
@@ -102,7 +116,7 @@ export class Call {
       const grant = said === pass.grant.serial ? pass.grant : pass.take(core.granted(pass.number, now));
       return grant && this.#forward(pass.to(url), grant.authorization, grant.carried, pass.lines);
     }
-    pass.grant = NO_GRANT;
+    pass.drop();
     if (said === 0 || store === "kv") return undefined;
     const ends = -1 - said;
     return this.#ask(pass.name, pass.command, (reply) => {
@@ -237,10 +251,11 @@ export class Call {
           const limit = Number(lines[1]);
           const form = limit > 0 ? await boundedText(request, limit) : undefined;
           enterWorkerHalf(env);
-          const said = await settled(core.endpoint(headText(request.method, request.url, request.headers), form, ...askers(env, ctx)), 60_000);
-          enterWorkerHalf(env);
-          forgetEnded(core.ended());
-          return answer(said);
+          try {
+            return answer(await settled(core.endpoint(headText(request.method, request.url, request.headers), form, ...askers(env, ctx)), 60_000));
+          } finally {
+            forgetOfEnded(env);
+          }
         }
         case "S":
           if (env.ASSETS) return env.ASSETS.fetch(request);

@@ -56,7 +56,7 @@ export function environmentText(env) {
 export function enterWorkerHalf(env) {
   enter();
   if (workerConfigured === generation) return;
-  [store, jurisdiction] = core.configure_worker(environmentText(env)).split("\n");
+  [store, jurisdiction] = core.configure_worker(environmentText(env), generation).split("\n");
   workerConfigured = generation;
 }
 

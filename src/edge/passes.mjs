@@ -2,26 +2,30 @@
 // like them it says by the pass's number and the URL what is to be done (src/app/passes.rs).
 
 import { generation } from "./instance.mjs";
-import { AUTHORIZATION, BASE, CARRIED, COMMAND, CUT, NAME, NUMBER, ROUTE, URL_ } from "./plans.mjs";
+import { BASE, COMMAND, CUT, METHOD, NAME, NUMBER, ROUTE } from "./plans.mjs";
 
-// They hold cookies and tokens, so not for long (milliseconds), and not without bounds.
+// They hold cookies and tokens, so not for long (milliseconds), and not without bounds: characters of all
+// together, which is some eight thousand.
 const KEPT = 60_000;
-const MOST = 2_000;
+const MOST = 8_000_000;
 // The core gives none to longer heads.
 const LONGEST = 2_048;
 // A longer token is asked of the core for each call.
 const LONGEST_TOKEN = 4_096;
 
-export const NO_GRANT = { serial: 0 };
+const NO_GRANT = { serial: 0, size: 0 };
 
 class Pass {
   // The grant that the core told last.
   grant = NO_GRANT;
 
   constructor(plan) {
-    // What is the same each time. A copy: a part of a text keeps all of it in memory, the token too.
-    const lines = structuredClone(plan.with(URL_, "").with(CARRIED, "").with(AUTHORIZATION, ""));
+    // What is the same each time. Of a text of its own: a part of one keeps all of it in memory, and in
+    // the plan's there is the token.
+    const text = plan.slice(METHOD).join("\n");
+    const lines = ["F", "", "", "", ...text.split("\n")];
     this.lines = lines;
+    this.size = text.length;
     // Numbers are an instance's own.
     this.generation = generation;
     this.number = Number(lines[NUMBER]);
@@ -52,17 +56,26 @@ class Pass {
 
   // What the core tells of a grant; nothing where it tells nothing. One without a serial isn't kept.
   take(granted) {
+    this.drop();
     if (granted === "") return undefined;
     const [carried, authorization, serial] = granted.split("\n");
-    const grant = { serial: Number(serial), carried, authorization };
-    if (grant.serial !== 0 && authorization.length <= LONGEST_TOKEN) this.grant = grant;
+    const grant = { serial: Number(serial), carried, authorization, size: granted.length };
+    if (grant.serial !== 0 && authorization.length <= LONGEST_TOKEN) {
+      count(grant.size);
+      this.grant = grant;
+    }
     return grant;
+  }
+
+  drop() {
+    count(-this.grant.size);
+    this.grant = NO_GRANT;
   }
 }
 
 // One for each route that such calls went by, the longest path first.
 const known = new Map();
-let count = 0;
+let characters = 0;
 let began = 0;
 let ended = 0;
 
@@ -78,15 +91,23 @@ export function findPass(key, url, now) {
 
 export function keepPass(key, plan) {
   if (plan.length <= NUMBER) return;
-  if (count >= MOST) forget();
   const pass = new Pass(plan);
-  const before = known.get(key) ?? [];
-  const others = before.filter(({ route, isCurrent }) => isCurrent && route !== pass.route);
+  const others = [];
+  for (const other of known.get(key) ?? []) {
+    if (other.isCurrent && other.route !== pass.route) others.push(other);
+    else count(-key.length - other.size - other.grant.size);
+  }
+  count(key.length + pass.size);
   known.set(key, [...others, pass].sort((a, b) => b.from.length - a.from.length || a.isPrefix - b.isPrefix));
-  count += others.length + 1 - before.length;
 }
 
-// Of a session that has ended nothing stays: `times` is how many this isolate has ended.
+function count(more) {
+  if (characters + more > MOST) forget();
+  // What was forgotten isn't counted any more, whoever still holds it.
+  characters = Math.max(0, characters + more);
+}
+
+// Where a session has ended, what was kept of it goes: `times` is how many this isolate has ended.
 export function forgetEnded(times) {
   if (times !== ended) forget();
   ended = times;
@@ -94,5 +115,5 @@ export function forgetEnded(times) {
 
 function forget() {
   known.clear();
-  count = 0;
+  characters = 0;
 }

@@ -99,7 +99,7 @@ fn pass_text(kept: Kept<'_>) -> Option<String> {
 /// What to do with a call that has a pass, as one number: `-1 - ends` is to ask, 0 to decide anew; all
 /// else is the serial of its grant.
 pub(super) fn recalled_number(recalled: Recalled) -> f64 {
-    // Both are counted up, and don't come near 2^53.
+    // The serial is counted up, the ends from 2^32 times the generation: neither comes near 2^53.
     match recalled {
         Recalled::Unknown => 0.0,
         Recalled::Granted { serial } => serial as f64,

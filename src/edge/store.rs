@@ -79,8 +79,7 @@ fn text<T: Serialize>(envelope: &T) -> Result<String, StoreError> {
     serde_json::to_string(envelope).map_err(|_| StoreError)
 }
 
-/// Reads what one half wrote for the other. From bytes, as records are read: a second kind of reader
-/// would compile every type once more.
+/// Reads what one half wrote for the other.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     crate::json::read(text.as_bytes()).map_err(|_| StoreError)
 }

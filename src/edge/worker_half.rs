@@ -65,10 +65,11 @@ thread_local! {
     static KEYS: Rc<RefCell<KeyCache>> = Rc::new(RefCell::new(KeyCache::new()));
 }
 
-/// Configures this isolate's Worker half and logs every fault. Returns where sessions are kept, in
-/// two lines: `durable` or `kv`, and the jurisdiction that objects are asked in, or nothing.
+/// Configures this isolate's Worker half and logs every fault; `generation` tells instances of wasm
+/// apart. Returns where sessions are kept, in two lines: `durable` or `kv`, and the jurisdiction that
+/// objects are asked in, or nothing.
 #[wasm_bindgen]
-pub fn configure_worker(environment: &str) -> String {
+pub fn configure_worker(environment: &str, generation: u32) -> String {
     let config = match config::parse(&environment::read(environment)) {
         Ok(config) => Some(Rc::new(config)),
         Err(faults) => {
@@ -79,7 +80,7 @@ pub fn configure_worker(environment: &str) -> String {
         }
     };
     // Grants and passes are of the configuration that they came by.
-    CALLS.with(|calls| *calls.borrow_mut() = Calls::default());
+    CALLS.with(|calls| *calls.borrow_mut() = Calls::new(generation));
     kv_store::configure(config.as_deref());
     let in_kv = config.as_ref().is_some_and(|config| config.session.store.is_kv());
     let jurisdiction = config.as_ref().and_then(|config| config.jurisdiction);

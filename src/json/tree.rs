@@ -10,8 +10,8 @@ use serde::{
     },
 };
 
-/// A value as it stands in a text. Members stay in their order, and may have one name twice.
-#[derive(Debug)]
+/// A value as it stands in a text. Members stay in their order, and may have one name twice. (No `Debug`:
+/// it holds whatever secret is read.)
 pub(super) enum Tree<'de> {
     Null,
     Bool(bool),

@@ -198,13 +198,27 @@ test("what is kept is bounded, forgotten each minute and with a logout, and hold
     const withCookie = async (more) => assert.equal((await world.call(world.browser(), "/api/x", { headers: { Cookie: `${Cookie}; ${more}` } })).status, 200);
     await withCookie(`long=${"x".repeat(2_048)}`);
     assert.equal((await kept(world)).length, 1, "not for a head as long as that");
-    for (let n = 0; n < 2_100; n += 100) await Promise.all(Array.from({ length: 100 }, (_, m) => withCookie(`n=${n + m}`)));
-    const length = (await kept(world)).length;
-    assert.ok(length > 50 && length <= 2_000, `${length} are kept`);
+    let most = 0;
+    for (let n = 0; n < 4_000; n += 100) {
+      await Promise.all(Array.from({ length: 100 }, (_, m) => withCookie(`${"x".repeat(1_500)}=${n + m}`)));
+      if (n % 500 === 0) most = Math.max(most, JSON.stringify(await kept(world)).length);
+    }
+    assert.ok(most > 4_000_000 && most < 14_000_000, `${most} characters at most, as JSON`);
+    assert.ok((await kept(world)).length < 2_000, "it has begun anew");
 
     await world.worker.clock({ seconds: 61 });
     await world.call(browser, "/api/x");
     assert.equal((await kept(world)).length, 1);
     await world.logout(browser);
     assert.deepEqual(await kept(world), []);
+
+    // An instance of another count, after a trap, forgets at its first logout too.
+    for (let times = 0; times < 2; times += 1) {
+      const another = await world.loggedIn();
+      await world.call(world.browser(), "/trap");
+      await world.call(another, "/api/x");
+      assert.equal((await kept(world)).length, 1);
+      await world.logout(another);
+      assert.deepEqual(await kept(world), []);
+    }
   }));

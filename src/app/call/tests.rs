@@ -477,3 +477,15 @@ fn a_question_that_an_api_brought_about_says_which_token_was_refused() {
         assert_eq!(Question::parse(text), None, "{text}");
     }
 }
+
+// A trap between question and reply: the session may have been ended by the instance that is gone.
+#[test]
+fn what_another_instance_asked_is_not_kept() {
+    with_call(|config, head, calls| {
+        let asked = asking(calls.begin(config, head, NOW));
+        let mut next = Calls::new(1);
+        let step = next.replied(config, head, &asked.question, Some(&granted(1)));
+        assert!(matches!(step, Step::Forward(..)), "this call goes on");
+        assert!(matches!(next.begin(config, head, NOW), Step::Ask(_)));
+    });
+}
