@@ -24,6 +24,17 @@ const { values } = parseArgs({
 const parts = values.only?.split(",") ?? PARTS;
 const unknown = parts.find((part) => !PARTS.includes(part));
 if (unknown !== undefined) throw new Error(`--only ${unknown}: there are ${PARTS.join(", ")}`);
+const { MOST_PROCESSES } = await import("./measure/ratio.mjs");
+
+// Many short rounds, since what else the machine does comes and goes within seconds; and several processes of
+// each side, since a process has its luck for as long as it lives.
+const sizes = { ...(values.short ? { processes: 2, rounds: 2, warmUp: 1 } : { processes: 5, rounds: 11, warmUp: 4 }), seconds: 0.3, few: 7, sockets: 500 };
+for (const name of ["processes", "rounds"]) if (values[name] !== undefined) sizes[name] = Number(values[name]);
+sizes.connections = values.connections.split(",").map(Number);
+if (!(sizes.processes >= 2 && sizes.processes <= MOST_PROCESSES)) throw new Error(`--processes ${values.processes}: 2 to ${MOST_PROCESSES}`);
+if (!(sizes.rounds >= 1)) throw new Error(`--rounds ${values.rounds}: 1 or more`);
+if (!sizes.connections.every((count) => count >= 1) || !sizes.connections.includes(16)) throw new Error(`--connections ${values.connections}: numbers, and 16 among them, since the bars are for 16`);
+
 if (!values["no-build"]) await (await import("../scripts/build.mjs")).build();
 
 const { machine } = await import("../tests/fire/support/report.mjs");
@@ -32,19 +43,11 @@ const { judged } = await import("./bars.mjs");
 const { measureBodies } = await import("./measure/bodies.mjs");
 const { measureCalls, together } = await import("./measure/calls.mjs");
 const { eachMedian, measureOpen } = await import("./measure/sockets.mjs");
-const { MOST_PROCESSES } = await import("./measure/ratio.mjs");
 const { sizes: measureSize } = await import("./measure/size.mjs");
 const { measureStart } = await import("./measure/start.mjs");
 const { report } = await import("./report.mjs");
 const { startLoad, startUpstream } = await import("./support/processes.mjs");
 const { PROGRAMS, startSide, TARGET } = await import("./support/sides.mjs");
-
-// Many short rounds, since what else the machine does comes and goes within seconds; and several processes of
-// each side, since a process has its luck for as long as it lives.
-const sizes = { ...(values.short ? { processes: 2, rounds: 2, warmUp: 1 } : { processes: 5, rounds: 11, warmUp: 4 }), seconds: 0.3, few: 7, sockets: 500 };
-for (const name of ["processes", "rounds"]) if (values[name] !== undefined) sizes[name] = Number(values[name]);
-sizes.connections = values.connections.split(",").map(Number);
-if (sizes.processes < 2 || sizes.processes > MOST_PROCESSES) throw new Error(`--processes: 2 to ${MOST_PROCESSES}`);
 
 const stand = { upstream: await startUpstream(), load: startLoad() };
 const run = { ...machine(), sizes };
