@@ -9,9 +9,13 @@ import path from "node:path";
 
 import { startLoad, startUpstream } from "./support/processes.mjs";
 import { requestText } from "./support/request.mjs";
-import { startSide, TARGET } from "./support/sides.mjs";
+import { PROGRAMS, startSide, TARGET } from "./support/sides.mjs";
 
 const [letter = "e", seconds = "5"] = process.argv.slice(2);
+if (!(letter in PROGRAMS)) {
+  console.error(`there is no side ${letter}, but ${Object.keys(PROGRAMS).join(", ")}`);
+  process.exit(2);
+}
 const [upstream, load] = [await startUpstream(), startLoad()];
 const side = await startSide(letter, upstream, { v8Flags: ["--perf-basic-prof"] });
 const file = path.join(TARGET, `${letter}.perf`);

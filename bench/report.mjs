@@ -8,7 +8,7 @@ import { NAMES } from "./support/sides.mjs";
 export function report(run) {
   const { date, cores, memory_gb, system, workerd, node, sizes } = run;
   return [
-    `${date.replace("T", " ")} UTC; ${cores} cores, ${memory_gb} GB, ${system}, workerd ${workerd}, Node ${node}; ${sizes.processes} processes of each side with ${sizes.rounds} rounds of calls in each, ${sizes.few} of large bodies and starts.`,
+    `${date.replace("T", " ")} UTC; ${cores} cores, ${memory_gb} GB, ${system}, workerd ${workerd}, Node ${node}${run.calls || run.sockets ? `; ${sizes.processes} processes of each side with ${sizes.rounds} rounds of calls in each` : ""}${run.bodies || run.start ? `; ${sizes.few} rounds of large bodies and starts` : ""}.`,
     section("Bars", ["", "bar", "margin", "this run", ""], judged(run).map((one) => [one.what, one.bar, one.margin, spread(one), one.verdict])),
     ...callTables(run.calls),
     ...socketTables(run.sockets),

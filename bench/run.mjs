@@ -1,29 +1,36 @@
 // `npm run bench`: what a call costs, side by side with Workers that are written in JavaScript.
 // Prints tables in Markdown and writes all figures under target/bench/. See docs/bench.md.
-//
-//   --only PART,PART   of calls, sockets, bodies, start, size
-//   --processes N      of each side, one after the other, in the place of 5
-//   --rounds N         of calls in each, in the place of 11
-//   --connections N,N  of calls, in the place of 16,2; 16 has to be among them
-//   --short            two processes, two rounds: to see that it works, not to be believed
-//   --no-build         the Worker as it lies in build/
-//   --gate             ends with 1 where a bar is broken by more than its margin
+// `--help` tells the options.
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { underNewNode } from "../scripts/node22.mjs";
+import { root } from "../scripts/steps.mjs";
 
 const PARTS = ["calls", "sockets", "bodies", "start", "size"];
 
 await underNewNode(fileURLToPath(import.meta.url));
-const { values } = parseArgs({
-  options: { only: { type: "string" }, processes: { type: "string" }, rounds: { type: "string" }, connections: { type: "string", default: "16,2" }, short: { type: "boolean" }, "no-build": { type: "boolean" }, gate: { type: "boolean" } },
+const HELP = `npm run bench -- …
+  --only PART,PART   of ${PARTS.join(", ")}
+  --processes N      of each side, one after the other, in the place of 5
+  --rounds N         of calls in each, in the place of 11
+  --connections N,N  of calls, in the place of 16,2; 16 has to be among them
+  --short            two processes, two rounds: to see that it works, not to be believed
+  --no-build         the Worker as it lies in build/
+  --gate             ends with 1 where a bar is broken by more than its margin`;
+
+const { values } = options({
+  options: { only: { type: "string" }, processes: { type: "string" }, rounds: { type: "string" }, connections: { type: "string", default: "16,2" }, short: { type: "boolean" }, "no-build": { type: "boolean" }, gate: { type: "boolean" }, help: { type: "boolean" } },
 });
+if (values.help) {
+  console.log(HELP);
+  process.exit();
+}
 const parts = values.only?.split(",") ?? PARTS;
 const unknown = parts.find((part) => !PARTS.includes(part));
-if (unknown !== undefined) throw new Error(`--only ${unknown}: there are ${PARTS.join(", ")}`);
+if (unknown !== undefined) refuse(`--only ${unknown}: there are ${PARTS.join(", ")}`);
 const { MOST_PROCESSES } = await import("./measure/ratio.mjs");
 
 // Many short rounds, since what else the machine does comes and goes within seconds; and several processes of
@@ -31,11 +38,12 @@ const { MOST_PROCESSES } = await import("./measure/ratio.mjs");
 const sizes = { ...(values.short ? { processes: 2, rounds: 2, warmUp: 1 } : { processes: 5, rounds: 11, warmUp: 4 }), seconds: 0.3, few: 7, sockets: 500 };
 for (const name of ["processes", "rounds"]) if (values[name] !== undefined) sizes[name] = Number(values[name]);
 sizes.connections = values.connections.split(",").map(Number);
-if (!(sizes.processes >= 2 && sizes.processes <= MOST_PROCESSES)) throw new Error(`--processes ${values.processes}: 2 to ${MOST_PROCESSES}`);
-if (!(sizes.rounds >= 1)) throw new Error(`--rounds ${values.rounds}: 1 or more`);
-if (!sizes.connections.every((count) => count >= 1) || !sizes.connections.includes(16)) throw new Error(`--connections ${values.connections}: numbers, and 16 among them, since the bars are for 16`);
+if (!(Number.isInteger(sizes.processes) && sizes.processes >= 2 && sizes.processes <= MOST_PROCESSES)) refuse(`--processes ${values.processes}: 2 to ${MOST_PROCESSES}`);
+if (!(Number.isInteger(sizes.rounds) && sizes.rounds >= 1)) refuse(`--rounds ${values.rounds}: 1 or more`);
+if (!sizes.connections.every((count) => Number.isInteger(count) && count >= 1) || !sizes.connections.includes(16)) refuse(`--connections ${values.connections}: numbers, and 16 among them, since the bars are for 16`);
 
 if (!values["no-build"]) await (await import("../scripts/build.mjs")).build();
+else if (!existsSync(`${root}/build/tokenkeep.wasm`)) refuse("there is no built Worker in build/: leave out --no-build");
 
 const { machine } = await import("../tests/fire/support/report.mjs");
 const { check } = await import("./check.mjs");
@@ -110,11 +118,28 @@ async function end() {
 
 mkdirSync(TARGET, { recursive: true });
 const file = `${TARGET}/${run.date.replaceAll(":", "-")}.json`;
+const write = () => writeFileSync(file, `${JSON.stringify(run, undefined, 2)}\n`);
+write();
 run.bars = judged(run);
-writeFileSync(file, `${JSON.stringify(run, undefined, 2)}\n`);
+write();
 console.log(report(run));
 say(`all figures: ${file}`);
 if (values.gate && run.bars.some(({ verdict }) => verdict === "broken")) process.exitCode = 1;
+
+/** What was asked for, or how to ask. */
+function options(known) {
+  try {
+    return parseArgs(known);
+  } catch (error) {
+    return refuse(`${error.message}\n${HELP}`);
+  }
+}
+
+/** For a person: no stack. */
+function refuse(why) {
+  console.error(why);
+  process.exit(2);
+}
 
 function say(what) {
   console.error(`▸ ${what}`);

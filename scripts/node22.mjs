@@ -53,6 +53,7 @@ export async function linkNode() {
 export async function underNewNode(script) {
   if (atLeast(process.versions.node, NEEDED)) return;
   const node = findNode();
+  if (node === undefined && !existsSync(join(root, "node_modules"))) throw new Wanted(`Node ${NEEDED} or newer is needed, and no packages are installed: npm run setup`);
   if (node === undefined) {
     throw new Wanted(`Node ${NEEDED} or newer is needed and the npm package that brings it did not install: install Node 22 from https://nodejs.org.`);
   }

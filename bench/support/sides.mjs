@@ -110,7 +110,7 @@ class Built {
   }
 
   stop() {
-    return this.workerd.stop();
+    return this.workerd?.stop();
   }
 }
 
