@@ -31,7 +31,7 @@ use crate::{
         route::EndpointName,
     },
     secret::Secret,
-    session::{Command, GrantedToken, Reply, SessionKey},
+    session::{Command, GrantedToken, Reply, SessionKey, TokenKey},
     time::Timestamp,
 };
 
@@ -171,11 +171,7 @@ impl Calls {
                 return Step::Held;
             }
             Some(Reply::Granted(token)) => {
-                if question.ends == self.ends {
-                    let asked_at = question.asked_at;
-                    let grant = Grant { token: (**token).clone(), asked_at };
-                    self.grants.keep(key, ask.token.clone(), grant, config.session.cache);
-                }
+                self.bring_in(config, key, ask.token, token, question.asked_at, question.ends);
                 Some(TokenFacts::of(token))
             }
             Some(Reply::NoSession) => {
@@ -265,6 +261,24 @@ impl Calls {
     pub fn forget(&mut self, session: &SessionKey) {
         self.ends = self.ends.wrapping_add(1);
         self.grants.forget(session);
+    }
+
+    /// Keeps what a call brought in, where no session has ended here since it asked. Gives the
+    /// grant's serial, or nothing where none is kept.
+    fn bring_in(
+        &mut self,
+        config: &Config,
+        session: SessionKey,
+        key: &TokenKey,
+        token: &GrantedToken,
+        asked_at: Timestamp,
+        ends: u64,
+    ) -> Option<u64> {
+        if ends != self.ends {
+            return None;
+        }
+        let grant = Grant { token: token.clone(), asked_at };
+        self.grants.keep(session, key.clone(), grant, config.session.cache)
     }
 
     fn ask<'c>(&self, ask: &Ask<'_, '_>, refused_epoch: Option<u64>, now: Timestamp) -> Step<'c> {

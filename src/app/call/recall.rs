@@ -8,10 +8,7 @@ use super::{Calls, Carried, TokenFacts};
 use crate::{
     app::passes::Kept,
     config::Config,
-    http::{
-        decide::{Forward, Grant},
-        head::RequestHead,
-    },
+    http::{decide::Forward, head::RequestHead},
     secret::Secret,
     session::{GrantedToken, Reply},
     time::Timestamp,
@@ -91,13 +88,8 @@ impl Calls {
     ) -> Option<Granted<'k>> {
         let Some(Reply::Granted(token)) = reply else { return None };
         let (pass, route) = self.passes.found(config, pass)?;
-        let serial = if ends == self.ends {
-            let grant = Grant { token: (**token).clone(), asked_at };
-            let key = pass.session.clone();
-            self.grants.keep(key, route.token.clone(), grant, config.session.cache)
-        } else {
-            None
-        };
+        let session = pass.session.clone();
+        let serial = self.bring_in(config, session, &route.token, token, asked_at, ends);
         Some(Granted::of(token, serial))
     }
 }
